@@ -1,0 +1,81 @@
+"""Makes `gen/touchstone/` out of `touchstone/**/*.proto`: messages, gRPC code and type stubs.
+
+`python proto/generate.py` and the package's build hook both call `generate`. Only files whose content changed are
+written, each by an atomic rename, so that a program which is importing the contracts never reads half a file and a type
+checker's cache stays warm.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from importlib.resources import files
+from pathlib import Path
+
+PACKAGE = "touchstone"
+PLUGINS = ("protoc-gen-mypy", "protoc-gen-mypy_grpc")
+
+
+def generate(root: Path) -> int:
+    """Generates the code below `root`/gen and returns how many files changed; raises on a proto that does not compile."""
+    protos = sorted(path.relative_to(root).as_posix() for path in (root / PACKAGE).rglob("*.proto"))
+    if not protos:
+        raise FileNotFoundError(f"no .proto file below {root / PACKAGE}")
+    with tempfile.TemporaryDirectory(prefix="touchstone-proto-") as scratch:
+        fresh = Path(scratch)
+        _compile(root, protos, fresh)
+        _add_package_files(fresh / PACKAGE)
+        return _replace(root / "gen" / PACKAGE, fresh / PACKAGE)
+
+
+def _compile(root: Path, protos: list[str], out: Path) -> None:
+    command = [sys.executable, "-m", "grpc_tools.protoc", f"--proto_path={root}", f"--proto_path={root / 'third_party'}"]
+    command += [f"--proto_path={files('grpc_tools') / '_proto'}"]
+    command += [f"--plugin={name}={_plugin(name)}" for name in PLUGINS]
+    command += [f"--{kind}_out={out}" for kind in ("python", "grpc_python", "mypy", "mypy_grpc")]
+    done = subprocess.run([*command, *protos], cwd=root, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise RuntimeError(f"protoc failed:\n{done.stderr.strip()}")
+
+
+def _plugin(name: str) -> str:
+    """Finds a plugin beside the running interpreter first: a virtual environment need not be activated."""
+    search = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
+    found = shutil.which(name, path=search)
+    if found is None:
+        raise FileNotFoundError(f"{name} is missing: install mypy-protobuf beside {sys.executable}")
+    return found
+
+
+def _add_package_files(package: Path) -> None:
+    """Makes real, typed packages of the folders: without `py.typed` a type checker refuses the generated stubs."""
+    for folder in [package, *(path for path in package.rglob("*") if path.is_dir())]:
+        dotted = ".".join((PACKAGE, *folder.relative_to(package).parts))
+        (folder / "__init__.py").write_text(f'"""Generated from the protos of {dotted}."""\n', encoding="utf-8")
+    (package / "py.typed").touch()
+
+
+def _replace(target: Path, fresh: Path) -> int:
+    """Brings `target` to the state of `fresh`, touching only what differs."""
+    wanted = {path.relative_to(fresh): path.read_bytes() for path in fresh.rglob("*") if path.is_file()}
+    changed = 0
+    for name, content in wanted.items():
+        path = target / name
+        if path.is_file() and path.read_bytes() == content:
+            continue
+        path.parent.mkdir(parents=True, exist_ok=True)
+        beside = path.with_name(f".{path.name}.{os.getpid()}")
+        beside.write_bytes(content)
+        beside.replace(path)
+        changed += 1
+    for path in [path for path in target.rglob("*") if path.is_file()]:
+        if path.relative_to(target) not in wanted and "__pycache__" not in path.parts:
+            path.unlink()
+            changed += 1
+    return changed
+
+
+if __name__ == "__main__":
+    count = generate(Path(__file__).resolve().parent)
+    sys.stdout.write(f"proto/gen: {count} files changed\n")
