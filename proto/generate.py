@@ -18,7 +18,7 @@ PLUGINS = ("protoc-gen-mypy", "protoc-gen-mypy_grpc")
 
 
 def generate(root: Path) -> int:
-    """Generates the code below `root`/gen and returns how many files changed; raises on a proto that does not compile."""
+    """Generates the code below `root`/gen and returns how many files changed; raises where a proto does not compile."""
     protos = sorted(path.relative_to(root).as_posix() for path in (root / PACKAGE).rglob("*.proto"))
     if not protos:
         raise FileNotFoundError(f"no .proto file below {root / PACKAGE}")
@@ -30,7 +30,13 @@ def generate(root: Path) -> int:
 
 
 def _compile(root: Path, protos: list[str], out: Path) -> None:
-    command = [sys.executable, "-m", "grpc_tools.protoc", f"--proto_path={root}", f"--proto_path={root / 'third_party'}"]
+    command = [
+        sys.executable,
+        "-m",
+        "grpc_tools.protoc",
+        f"--proto_path={root}",
+        f"--proto_path={root / 'third_party'}",
+    ]
     command += [f"--proto_path={files('grpc_tools') / '_proto'}"]
     command += [f"--plugin={name}={_plugin(name)}" for name in PLUGINS]
     command += [f"--{kind}_out={out}" for kind in ("python", "grpc_python", "mypy", "mypy_grpc")]

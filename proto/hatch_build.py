@@ -1,6 +1,6 @@
 """Build hook: whoever builds or installs the package (wheel or editable) generates the code first."""
 
-import sys
+import runpy
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +16,5 @@ class GenerateContracts(BuildHookInterface[Any]):
         """Generates before files are collected; a source distribution carries the protos only."""
         if self.target_name != "wheel":
             return
-        sys.path.insert(0, str(Path(self.root)))
-        try:
-            from generate import generate
-        finally:
-            sys.path.pop(0)
-        generate(Path(self.root))
+        generator = runpy.run_path(str(Path(self.root) / "generate.py"))
+        generator["generate"](Path(self.root))
