@@ -1,0 +1,1 @@
+"""What every Touchstone process shares (a microservice chassis)."""
