@@ -1,0 +1,1 @@
+"""The campaign service: catalogue, intake, live matching of events against rules, decisions."""
