@@ -25,7 +25,10 @@ MEMBER_PROJECTS := $(wildcard proto/pyproject.toml libs/*/pyproject.toml service
 MEMBERS := $(MEMBER_PROJECTS:/pyproject.toml=)
 IMAGES := member billing campaign touchpoint scoring gateway
 PROTOS := $(shell find proto/touchstone proto/third_party -name '*.proto' 2>/dev/null)
-CHECKED := $(wildcard proto libs services gateway infra demo benchmarks tools tests)
+CHECKED := $(wildcard conftest.py proto libs services gateway infra demo benchmarks tools tests)
+
+# Editable packages do not tell deptry the modules they bring.
+OWN_MODULES := touchstone-proto=touchstone,touchstone-chassis=chassis,touchstone-ledger=ledger,touchstone-local=local
 
 # How many processes `make test` uses; arguments for pytest go into ARGS, as in `make test ARGS="-k twins"`.
 WORKERS ?= 2
@@ -80,6 +83,9 @@ check-proto: install
 
 check-unused: install
 	@$(BIN)/vulture
+	@for member in $(filter-out proto,$(MEMBERS)); do (cd $$member && PATH="$(CURDIR)/$(BIN):$$PATH" deptry src --no-ansi \
+		--ignore DEP002 --package-module-name-map "$(OWN_MODULES)" 2>/dev/null >"$(CURDIR)/$(VENV)/deptry.log") \
+		|| { echo "$$member imports what its pyproject.toml does not name:"; cat $(VENV)/deptry.log; exit 1; }; done
 
 proto-release: install ## write the image of the contracts that later changes are compared with
 	@cd proto && ../$(BIN)/buf build --path touchstone --output released.binpb

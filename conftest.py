@@ -1,0 +1,12 @@
+"""What holds for every test of the repository, wherever it lies."""
+
+import os
+
+from hypothesis import HealthCheck, settings
+
+# Spinning OpenMP threads take the cores from the servers that run beside the tests; read when a library is loaded.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+
+# No promise of ours is a duration on a loaded machine, so no example has a deadline; a failure prints how to repeat it.
+settings.register_profile("touchstone", deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("touchstone")
