@@ -83,8 +83,8 @@ check-proto: install
 
 check-unused: install
 	@$(BIN)/vulture
-	@for member in $(filter-out proto,$(MEMBERS)); do (cd $$member && PATH="$(CURDIR)/$(BIN):$$PATH" deptry src --no-ansi \
-		--ignore DEP002 --package-module-name-map "$(OWN_MODULES)" 2>/dev/null >"$(CURDIR)/$(VENV)/deptry.log") \
+	@for member in $(filter-out proto,$(MEMBERS)); do (cd $$member && "$(CURDIR)/$(BIN)/deptry" src --no-ansi --ignore DEP002 \
+		--package-module-name-map "$(OWN_MODULES)") >$(VENV)/deptry.log 2>&1 \
 		|| { echo "$$member imports what its pyproject.toml does not name:"; cat $(VENV)/deptry.log; exit 1; }; done
 
 proto-release: install ## write the image of the contracts that later changes are compared with
