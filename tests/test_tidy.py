@@ -55,6 +55,7 @@ SQL_CLOCK = re.compile(r"\b(now|clock_timestamp|statement_timestamp)\(\)|\bcurre
 # Modules that end a transaction of their own, each with its reason.
 COMMITS: dict[str, str] = {
     "chassis.work": "the one place where a use case is committed",
+    "chassis.migrations": "a schema change is no use case and runs before any",
 }
 PUBLISHES: dict[str, str] = {
     "chassis.outbox": "the one place where an event leaves the process",
