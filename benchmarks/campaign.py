@@ -2,8 +2,8 @@
 
 The workload is drawn with a fixed seed: 60 tags (25 categorical, 10 whole numbers, 10 floating, 12 truth values, 3 free
 strings), 5 attributes, 112 event types; events and campaigns follow Zipf's law over the types, so that an event meets
-far more rules than an even spread would give. A rule is an AND of two to five atoms (35 % equality, 20 % membership, 30 %
-ranges, 15 % truth values), a tenth with an OR of two, a twentieth with a NOT.
+far more rules than an even spread would give. A rule is an AND of two to five atoms (35 % equality, 20 % membership,
+30 % ranges, 15 % truth values), a tenth with an OR of two, a twentieth with a NOT.
 
 The baseline is plain CEL for each rule: every compiled program, with the event type as one more condition, is asked at
 every event. It shares one context over the programs of an event, as live matching does, so what is compared is the
