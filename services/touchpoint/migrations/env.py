@@ -1,0 +1,6 @@
+"""Runs the migrations of the touchpoint service."""
+
+from chassis.migrations import run_env
+from touchpoint.store import METADATA
+
+run_env(METADATA)
