@@ -1,0 +1,32 @@
+"""The way to asyncpg under a SQLAlchemy connection: same transaction, without SQLAlchemy's work on every statement.
+
+The ledger's statements take whole columns as arrays and are few, so the driver's own statement cache serves them best.
+"""
+
+from collections.abc import Sequence
+
+import asyncpg
+from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+
+async def fetch(connection: AsyncConnection, sql: str, *arguments: object) -> Sequence[asyncpg.Record]:
+    """Run one statement in the connection's transaction. Errors come as SQLAlchemy's, as from any other statement."""
+    driver = _driver_of(connection)
+    if driver is None or not driver.is_in_transaction():
+        # SQLAlchemy sends BEGIN with the first statement of its own; a lock taken before that would not last.
+        await connection.exec_driver_sql("SELECT")
+        driver = _driver_of(connection)
+    assert driver is not None, "the ledger needs a connection that is open, on asyncpg"
+    try:
+        return await driver.fetch(sql, *arguments)
+    except asyncpg.PostgresError as error:
+        kind = IntegrityError if isinstance(error, asyncpg.IntegrityConstraintViolationError) else DBAPIError
+        raise kind(sql, None, error) from error
+
+
+def _driver_of(connection: AsyncConnection) -> "asyncpg.Connection[asyncpg.Record] | None":
+    if connection.sync_connection is None:
+        return None
+    driver = connection.sync_connection.connection.driver_connection
+    return driver if isinstance(driver, asyncpg.Connection) else None

@@ -1,0 +1,323 @@
+"""A batch's way through PostgreSQL: lock and load, then save, whatever the number of commands.
+
+Accounts are locked first, in the order of their ids. Lots, holds and originals are read by statements that start
+after the lock is held: READ COMMITTED gives each statement its own snapshot, and a single statement that waited for the
+lock would see the new balance beside the old lots. Most batches need no second look, because the account's row says
+whether it has anything in lots or on hold.
+"""
+
+import json
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+
+from asyncpg import Record
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from ledger.domain.account import Account, Hold, HoldState, Lot, first_taken
+from ledger.domain.command import (
+    AccountId,
+    AnyCommand,
+    ConfirmHold,
+    HoldId,
+    LotTerms,
+    MakeHold,
+    Post,
+    ReleaseHold,
+    Reverse,
+    SetFloor,
+    Source,
+)
+from ledger.domain.engine import HOLD_EXPIRY, LOT_EXPIRY, Books, Leg, Original
+from ledger.domain.posting import LotMove, Posted
+from ledger.store.driver import fetch
+
+LOCK_ACCOUNTS = """
+SELECT id, asset, balance, held, in_lots, floor, version,
+       (SELECT array_agg(source) FROM ledger_transactions WHERE source = ANY($2::text[])) AS known_sources
+FROM ledger_accounts
+WHERE id = ANY($1::text[]
+    || ARRAY(SELECT account_id FROM ledger_holds WHERE id = ANY($3::text[]))
+    || ARRAY(SELECT account_id FROM ledger_entries WHERE source = ANY($4::text[]) AND account_version IS NOT NULL))
+ORDER BY id
+FOR UPDATE"""
+
+LOAD_LOTS = """
+SELECT account_id, account_version, granted, remaining, expires_at, priority, expired
+FROM ledger_lots
+WHERE account_id = ANY($1::text[]) AND remaining > 0"""
+
+LOAD_HOLDS = """
+SELECT id, account_id, account_version, amount, expires_at, state
+FROM ledger_holds
+WHERE account_id = ANY($1::text[]) AND state = 'open' OR id = ANY($2::text[])"""
+
+LOAD_ORIGINALS = """
+SELECT t.source, t.kind, t.reverses, e.account_id, e.amount, e.account_version,
+       coalesce(h.account_version, e.account_version) AS taken_at_version,
+       l.account_version AS lot,
+       (SELECT coalesce(sum(r.reversed_amount), 0)::bigint
+        FROM ledger_transactions r WHERE r.reverses = t.source) AS reversed_amount
+FROM ledger_transactions t
+JOIN ledger_entries e ON e.source = t.source
+LEFT JOIN ledger_holds h ON h.id = t.ends AND h.account_id = e.account_id AND e.amount < 0
+LEFT JOIN ledger_lots l ON l.account_id = e.account_id AND l.account_version = e.account_version AND e.amount > 0
+WHERE t.source = ANY($1::text[])
+ORDER BY t.source, e.line"""
+
+LOAD_MOVES = """
+SELECT m.account_id, m.account_version AS taken_at_version, m.amount,
+       l.account_version, l.granted, l.remaining, l.expires_at, l.priority, l.expired
+FROM unnest($1::text[], $2::bigint[]) AS step (account_id, account_version)
+JOIN ledger_lot_moves m ON m.account_id = step.account_id AND m.account_version = step.account_version
+JOIN ledger_lots l ON l.account_id = m.account_id AND l.account_version = m.lot
+ORDER BY l.priority, l.expires_at NULLS LAST, l.account_version"""
+
+Step = tuple[AccountId, int]
+Columns = tuple[list[object], ...]
+
+
+async def load_for_update(
+    connection: AsyncConnection, commands: Sequence[AnyCommand], system_accounts: frozenset[AccountId]
+) -> Books:
+    """Lock every account the commands touch and bring what the engine must know of them."""
+    accounts, holds, originals = _asked(commands)
+    sources = [command.source for command in commands]
+    rows = await fetch(connection, LOCK_ACCOUNTS, list(accounts - system_accounts), sources, holds, originals)
+    books = Books(system_accounts)
+    for row in rows:
+        account = Account(*row[:7])
+        books.accounts[account.id] = account
+    if rows and rows[0][7]:
+        books.sources.update(rows[0][7])
+    await _load_behind_the_lock(connection, books, holds, originals)
+    return books
+
+
+async def load_accounts_for_update(
+    connection: AsyncConnection, accounts: Sequence[AccountId], system_accounts: frozenset[AccountId]
+) -> Books:
+    """Lock accounts for nothing but what is due on them."""
+    rows = await fetch(connection, LOCK_ACCOUNTS, accounts, [], [], [])
+    books = Books(system_accounts, {row["id"]: Account(*row[:7]) for row in rows})
+    await _load_behind_the_lock(connection, books, [], [])
+    return books
+
+
+def _asked(commands: Iterable[AnyCommand]) -> tuple[set[AccountId], list[HoldId], list[Source]]:
+    accounts: set[AccountId] = set()
+    holds: list[HoldId] = []
+    originals: list[Source] = []
+    for command in commands:
+        match command:
+            case Post():
+                accounts.update([entry.account for entry in command.entries])
+            case MakeHold() | SetFloor():
+                accounts.add(command.account)
+            case ConfirmHold():
+                accounts.add(command.to)
+                holds.append(command.hold)
+            case ReleaseHold():
+                holds.append(command.hold)
+            case Reverse():
+                originals.append(command.of)
+    return accounts, holds, originals
+
+
+async def _load_behind_the_lock(
+    connection: AsyncConnection, books: Books, hold_ids: list[HoldId], originals: list[Source]
+) -> None:
+    with_lots = [account.id for account in books.accounts.values() if account.in_lots]
+    with_holds = [account.id for account in books.accounts.values() if account.held]
+    lots = await fetch(connection, LOAD_LOTS, with_lots) if with_lots else ()
+    holds = await fetch(connection, LOAD_HOLDS, with_holds, hold_ids) if with_holds or hold_ids else ()
+    legs = await fetch(connection, LOAD_ORIGINALS, originals) if originals else ()
+    for row in lots:
+        _put_lot(books, row)
+    if not holds and not legs:
+        return
+    steps: list[Step] = [(row["account_id"], row["account_version"]) for row in holds]
+    steps += [(row["account_id"], row["taken_at_version"]) for row in legs if row["taken_at_version"] is not None]
+    taken = await _load_taken(connection, books, steps)
+    for row in holds:
+        _put_hold(books, row, taken)
+    for row in legs:
+        _put_leg(books, row, taken)
+
+
+async def _load_taken(connection: AsyncConnection, books: Books, steps: list[Step]) -> dict[Step, tuple[LotMove, ...]]:
+    """What each step took from lots, in the order of taking; and the lots, open or not."""
+    taken: dict[Step, tuple[LotMove, ...]] = {}
+    distinct = sorted(set(steps))
+    names, versions = [step[0] for step in distinct], [step[1] for step in distinct]
+    for row in await fetch(connection, LOAD_MOVES, names, versions):
+        _put_lot(books, row)
+        step = (row["account_id"], row["taken_at_version"])
+        taken[step] = (*taken.get(step, ()), LotMove(row["account_version"], row["amount"]))
+    return taken
+
+
+def _put_lot(books: Books, row: Record) -> None:
+    terms = LotTerms(row["expires_at"], row["priority"])
+    lot = Lot(row["account_version"], row["granted"], row["remaining"], terms, row["expired"])
+    books.accounts[row["account_id"]].lots[lot.version] = lot
+
+
+def _put_hold(books: Books, row: Record, taken: dict[Step, tuple[LotMove, ...]]) -> None:
+    account = books.accounts[row["account_id"]]
+    account.holds[row["id"]] = Hold(
+        id=row["id"],
+        account=account.id,
+        version=row["account_version"],
+        amount=row["amount"],
+        expires_at=row["expires_at"],
+        state=HoldState(row["state"]),
+        taken=taken.get((account.id, row["account_version"]), ()),
+    )
+    books.holds[row["id"]] = account.id
+
+
+def _put_leg(books: Books, row: Record, taken: dict[Step, tuple[LotMove, ...]]) -> None:
+    source = row["source"]
+    moves = taken.get((row["account_id"], row["taken_at_version"]), ()) if row["amount"] < 0 else ()
+    leg = Leg(row["account_id"], row["amount"], row["lot"], first_taken(moves, max(-row["amount"], 0)))
+    reversible = row["reverses"] is None and row["kind"] not in (LOT_EXPIRY, HOLD_EXPIRY)
+    known = books.originals.get(source)
+    legs = (*known.legs, leg) if known else (leg,)
+    books.originals[source] = Original(source, legs, reversible, row["reversed_amount"])
+
+
+_TRANSACTIONS = (
+    "text source, text kind, text asset, timestamptz occurred_at, timestamptz recorded_at, jsonb metadata, "
+    "text ends, text reverses, bigint reversed_before, bigint reversed_amount"
+)
+_ENTRIES = (
+    "text source, smallint line, text account_id, bigint amount, bigint held_change, bigint account_version, "
+    "bigint balance_after, bigint held_after, bigint floor, timestamptz occurred_at"
+)
+_ACCOUNTS = "text id, bigint balance, bigint held, bigint in_lots, bigint floor, bigint version"
+_LOTS = (
+    "text account_id, bigint account_version, bigint granted, bigint remaining, timestamptz expires_at, "
+    "integer priority, boolean expired"
+)
+_MOVES = "text account_id, bigint account_version, bigint lot, bigint amount"
+_HOLDS = "text id, text account_id, bigint account_version, bigint amount, timestamptz expires_at, text state"
+
+
+_UPDATE_ACCOUNTS = """
+UPDATE ledger_accounts AS a
+SET balance = new.balance, held = new.held, in_lots = new.in_lots, floor = new.floor, version = new.version
+FROM {rows} WHERE a.id = new.id"""
+_LOT_CHANGES = """
+ON CONFLICT (account_id, account_version) DO UPDATE SET remaining = excluded.remaining, expired = excluded.expired"""
+_HOLD_CHANGES = "ON CONFLICT (id) DO UPDATE SET state = excluded.state"
+
+
+def _rows(spec: str, start: int) -> tuple[str, str, int]:
+    """`unnest($1::text[], …) AS new (…)`, the names, and the number after the last argument."""
+    pairs = [column.split() for column in spec.split(", ")]
+    arrays = ", ".join(f"${start + number}::{kind}[]" for number, (kind, _) in enumerate(pairs))
+    names = ", ".join(name for _, name in pairs)
+    return f"unnest({arrays}) AS new ({names})", names, start + len(pairs)
+
+
+def _insert(table: str, spec: str, start: int, *, on_conflict: str = "") -> tuple[str, int]:
+    """`INSERT INTO … SELECT … FROM unnest(…)` with its arguments numbered from `start`, and the next number."""
+    rows, names, at = _rows(spec, start)
+    return f"INSERT INTO {table} ({names}) SELECT {names} FROM {rows} {on_conflict}", at  # noqa: S608 - constants
+
+
+def save_statement(*, lots: bool, holds: bool) -> str:
+    """The one statement that writes a batch: whole columns as arrays, the same columns in the same order as `save`
+    gives them. Lots and holds take part only when the batch touches any."""
+    rows, _, at = _rows(_ACCOUNTS, 1)
+    parts = [_UPDATE_ACCOUNTS.format(rows=rows)]
+    part, at = _insert("ledger_transactions", _TRANSACTIONS, at)
+    parts.append(part)
+    if lots:
+        part, at = _insert("ledger_lots", _LOTS, at, on_conflict=_LOT_CHANGES)
+        parts.append(part)
+        part, at = _insert("ledger_lot_moves", _MOVES, at)
+        parts.append(part)
+    if holds:
+        part, at = _insert("ledger_holds", _HOLDS, at, on_conflict=_HOLD_CHANGES)
+        parts.append(part)
+    entries, _ = _insert("ledger_entries", _ENTRIES, at)
+    return "WITH " + ", ".join(f"part_{number} AS ({part})" for number, part in enumerate(parts)) + f" {entries}"
+
+
+SAVE = {(lots, holds): save_statement(lots=lots, holds=holds) for lots in (False, True) for holds in (False, True)}
+
+
+async def save(connection: AsyncConnection, books: Books, recorded_at: datetime) -> None:
+    """Write everything the batch booked, by one statement."""
+    if not books.booked:
+        return
+    booked = books.booked.values()
+    lots, moves = _lot_columns(books, booked)
+    holds = _hold_columns(books, booked)
+    arguments = [*_account_columns(books, booked), *_transaction_columns(booked, recorded_at), *lots, *moves, *holds]
+    await fetch(connection, SAVE[bool(moves), bool(holds)], *arguments, *_entry_columns(booked))
+
+
+def _transposed(rows: Sequence[tuple[object, ...]]) -> Columns:
+    """Rows as columns; no columns at all where there are no rows."""
+    return tuple(map(list, zip(*rows, strict=True)))
+
+
+def _account_columns(books: Books, booked: Iterable[Posted]) -> Columns:
+    changed = {line.account for posted in booked for line in posted.lines}
+    accounts = [books.accounts[account_id] for account_id in sorted(changed)]
+    return _transposed([(a.id, a.balance, a.held, a.in_lots, a.floor, a.version) for a in accounts])
+
+
+def _transaction_columns(booked: Iterable[Posted], recorded_at: datetime) -> Columns:
+    rows = [
+        (
+            posted.source,
+            posted.kind,
+            posted.asset,
+            posted.occurred_at,
+            recorded_at,
+            json.dumps(dict(posted.metadata)) if posted.metadata else "{}",
+            posted.ends,
+            posted.reverses,
+            posted.reversed_before,
+            posted.reversed_amount,
+        )
+        for posted in booked
+    ]
+    return _transposed(rows)
+
+
+def _entry_columns(booked: Iterable[Posted]) -> Columns:
+    rows: list[tuple[object, ...]] = []
+    for posted in booked:
+        source, occurred_at = posted.source, posted.occurred_at
+        for number, line in enumerate(posted.lines):
+            rows.append((source, number, *line[:7], occurred_at))
+        for number, other in enumerate(posted.system_lines, start=len(posted.lines)):
+            rows.append((source, number, other.account, other.amount, None, None, None, None, None, occurred_at))
+    return _transposed(rows)
+
+
+def _lot_columns(books: Books, booked: Iterable[Posted]) -> tuple[Columns, Columns]:
+    moves = [
+        (line.account, line.account_version, move.lot, move.amount)
+        for posted in booked
+        for line in posted.lines
+        for move in line.moves
+    ]
+    changed = sorted({(account_id, lot) for account_id, _, lot, _ in moves})
+    lots = [(account_id, books.accounts[account_id].lots[lot]) for account_id, lot in changed]
+    rows = [(a, lot.version, lot.granted, lot.remaining, *lot.terms, lot.expired) for a, lot in lots]
+    return _transposed(rows), _transposed(moves)
+
+
+def _hold_columns(books: Books, booked: Iterable[Posted]) -> Columns:
+    changed: dict[str, Hold] = {}
+    for posted in booked:
+        for line in posted.lines:
+            if line.held_change:
+                hold = books.accounts[line.account].holds[posted.ends or HoldId(posted.source)]
+                changed[hold.id] = hold
+    return _transposed([hold[:6] for hold in changed.values()])
