@@ -1,0 +1,139 @@
+"""Who calls: an access token (JWT, ES256) checked against a JSON Web Key Set, and the caller it names.
+
+The same check serves gRPC and the gateway. Only keys of our own set are believed: a token's `kid` is a look-up in a
+dictionary, and keys or addresses inside a token are never read. A token checked once is remembered until it expires.
+"""
+
+import asyncio
+import json
+from base64 import urlsafe_b64decode
+from contextvars import ContextVar
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+from joserfc import jwt
+from joserfc.errors import JoseError
+from joserfc.jwk import KeySet
+
+from chassis import clock
+from chassis.errors import Unauthenticated
+
+_LEEWAY_SECONDS = 30
+_TOKEN_LENGTH_MAX = 8192
+_REMEMBERED_MAX = 10_000
+_REFETCH_SECONDS = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who calls. `customer_id` is set on a member's token, which reaches that customer's data and no other's."""
+
+    subject: str
+    scopes: frozenset[str]
+    customer_id: str | None
+    token: str
+    expires_at: float
+
+
+class InvalidToken(Unauthenticated):
+    """The token is missing, malformed, expired or not ours; which of these is not told."""
+
+    def __init__(self) -> None:
+        super().__init__("a valid access token is required")
+
+
+_CALLER: ContextVar[Caller] = ContextVar("caller")
+
+
+def current_caller() -> Caller:
+    """The caller of the request in work; LookupError outside of one."""
+    return _CALLER.get()
+
+
+def set_caller(caller: Caller) -> None:
+    """Names the caller for the rest of this task. Called by the interceptor and by the gateway."""
+    _CALLER.set(caller)
+
+
+class Verifier:
+    """Checks tokens of one issuer for one audience."""
+
+    def __init__(self, jwks: str, *, issuer: str, audience: str) -> None:
+        self._jwks = jwks
+        self._claims = jwt.JWTClaimsRegistry(
+            leeway=_LEEWAY_SECONDS,
+            iss={"essential": True, "value": issuer},
+            aud={"essential": True, "value": audience},
+            exp={"essential": True},
+            sub={"essential": True},
+        )
+        self._keys: KeySet | None = None
+        self._fetched_at = float("-inf")
+        self._remembered: dict[str, Caller] = {}
+        self._fetching = asyncio.Lock()
+
+    async def caller(self, token: str) -> Caller:
+        """The caller a token names; InvalidToken when it does not prove one."""
+        known = self._remembered.get(token)
+        if known is not None and known.expires_at > clock.now().timestamp():
+            return known
+        if len(token) > _TOKEN_LENGTH_MAX:
+            raise InvalidToken
+        caller = await self._verified(token)
+        if len(self._remembered) >= _REMEMBERED_MAX:
+            self._remembered.clear()
+        self._remembered[token] = caller
+        return caller
+
+    async def _verified(self, token: str) -> Caller:
+        keys = await self._key_set(token)
+        try:
+            decoded = jwt.decode(token, keys, algorithms=["ES256"])
+            self._claims.validate(decoded.claims)
+        except (JoseError, ValueError, TypeError, KeyError) as error:
+            raise InvalidToken from error
+        claims = decoded.claims
+        customer_id = claims.get("customer_id")
+        scopes = claims.get("scope", "")
+        if decoded.header.get("typ") != "at+jwt" or not isinstance(scopes, str):
+            raise InvalidToken
+        return Caller(
+            subject=str(claims["sub"]),
+            scopes=frozenset(scopes.split()),
+            customer_id=None if customer_id is None else str(customer_id),
+            token=token,
+            expires_at=float(claims["exp"]),
+        )
+
+    async def _key_set(self, token: str) -> KeySet:
+        """The known keys; read again, at most every 30 seconds, when the token names one that is not among them."""
+        async with self._fetching:
+            if self._keys is None or (self._unknown_key(token) and self._may_fetch()):
+                self._fetched_at = clock.monotonic()
+                self._keys = KeySet.import_key_set(await self._read())
+        return self._keys
+
+    def _may_fetch(self) -> bool:
+        return clock.monotonic() - self._fetched_at >= _REFETCH_SECONDS
+
+    def _unknown_key(self, token: str) -> bool:
+        assert self._keys is not None
+        try:
+            kid = json.loads(_decoded(token.split(".", 1)[0])).get("kid")
+        except (ValueError, AttributeError):
+            raise InvalidToken from None
+        return all(key.kid != kid for key in self._keys.keys)
+
+    async def _read(self) -> Any:
+        if not self._jwks.startswith("https://"):
+            return json.loads(await asyncio.to_thread(Path(self._jwks).read_text))
+        async with httpx.AsyncClient(timeout=5.0, trust_env=False) as client:
+            response = await client.get(self._jwks)
+            response.raise_for_status()
+            return response.json()
+
+
+def _decoded(part: str) -> bytes:
+    return urlsafe_b64decode(part + "=" * (-len(part) % 4))

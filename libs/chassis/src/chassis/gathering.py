@@ -1,0 +1,112 @@
+"""Many requests as one: unary calls gathered for a moment, and batch calls with an outcome for each item.
+
+A transaction costs several round trips and a wait for the disk whatever it does; shared by the calls that are there
+at the same moment it costs each of them little. Every call keeps its own claim, reply and refusal.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import Generic, TypeVar
+
+from google.protobuf.message import Message
+
+from chassis.errors import InvalidArgument, Refusal
+from chassis.work import ActMany, Ask, Work, ask
+
+C = TypeVar("C")
+R = TypeVar("R", bound=Message)
+M = TypeVar("M", bound=Message)
+Result = TypeVar("Result", bound=Message)
+
+BATCH_MAX = 1000
+
+
+class Gatherer(Generic[C, M]):
+    """Answers unary calls of one use case in shared transactions.
+
+    A call starts a transaction at once when fewer than `lanes` are under way; calls that come meanwhile wait for the
+    next one. So an idle service adds no delay and a busy one forms larger batches by itself.
+    """
+
+    def __init__(
+        self,
+        work: Work,
+        use_case: str,
+        act: ActMany[C, M],
+        reply_type: type[M],
+        *,
+        lanes: int = 2,
+    ) -> None:
+        self._work = work
+        self._use_case = use_case
+        self._act = act
+        self._reply_type = reply_type
+        self._lanes = lanes
+        self._busy = 0
+        self._waiting: list[tuple[Ask[C], asyncio.Future[M]]] = []
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def answer(self, ask: Ask[C]) -> M:
+        """The reply to this ask, or its Refusal raised."""
+        future: asyncio.Future[M] = asyncio.get_running_loop().create_future()
+        self._waiting.append((ask, future))
+        if self._busy < self._lanes:
+            self._busy += 1
+            task = asyncio.create_task(self._drain())
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+        return await future
+
+    async def _drain(self) -> None:
+        try:
+            # One turn of the loop, so that calls which arrived together go together.
+            await asyncio.sleep(0)
+            while self._waiting:
+                batch, self._waiting = self._waiting[:BATCH_MAX], self._waiting[BATCH_MAX:]
+                await self._answer(batch)
+        finally:
+            self._busy -= 1
+
+    async def _answer(self, batch: list[tuple[Ask[C], asyncio.Future[M]]]) -> None:
+        asks = [each for each, _ in batch]
+        try:
+            outcomes = await self._work.answer_many(self._use_case, asks, self._act, self._reply_type)
+        except BaseException as error:
+            for _, future in batch:
+                if not future.done():
+                    future.set_exception(error)
+            raise
+        for (_, future), outcome in zip(batch, outcomes, strict=True):
+            if future.done():  # the caller went away; the work is done and its reply is stored
+                continue
+            if isinstance(outcome, Refusal):
+                future.set_exception(outcome)
+            else:
+                future.set_result(outcome)
+
+
+async def answer_batch(
+    work: Work,
+    use_case: str,
+    requests: Sequence[R],
+    *,
+    read: Callable[[R], C],
+    act: ActMany[C, M],
+    reply_type: type[M],
+    result: Callable[[M | Refusal], Result],
+) -> list[Result]:
+    """Answers a batch call: a result per request, in order. An item that cannot be read is that item's error."""
+    if len(requests) > BATCH_MAX:
+        raise InvalidArgument("requests", f"must have at most {BATCH_MAX} items")
+    outcomes: list[M | Refusal | None] = [None] * len(requests)
+    asks: list[Ask[C]] = []
+    places: list[int] = []
+    for place, request in enumerate(requests):
+        try:
+            asks.append(ask(request, read(request)))
+            places.append(place)
+        except Refusal as refusal:
+            outcomes[place] = refusal
+    for place, outcome in zip(places, await work.answer_many(use_case, asks, act, reply_type), strict=True):
+        outcomes[place] = outcome
+    return [result(outcome) for outcome in outcomes if outcome is not None]

@@ -1,0 +1,212 @@
+"""The outbox: what a transaction tells, stored with it, and the relay that publishes it.
+
+The outbox is the record and the stream is transport: a row is marked only after the broker has acknowledged it, and
+what was not acknowledged is published again. Rows are read by state and not by cursor, since ids commit out of order.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Protocol
+
+import nats.errors
+import nats.js.errors
+import structlog
+from google.protobuf.message import Message
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from chassis import clock, failpoints, telemetry
+from chassis.broker import Broker
+from chassis.ids import new_id
+
+_log = structlog.get_logger(__name__)
+_POLL_SECONDS = 0.1
+_BATCH = 1000
+_ACK_SECONDS = 5.0
+
+
+class Fact(Protocol):
+    """Something that happened, as a domain tells it."""
+
+    @property
+    def aggregate_id(self) -> str: ...
+
+    @property
+    def occurred_at(self) -> datetime: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Routed:
+    """A message with a subject of its own, instead of `events.<full name>`."""
+
+    subject: str
+    message: Message
+
+
+FactsToProto = Mapping[type[Any], Callable[[Any], Message | Routed]]
+
+
+@dataclass(frozen=True, slots=True)
+class OutboxEvent:
+    """One row to be, in the order of the columns that `insert_events` writes."""
+
+    event_id: str
+    event_type: str
+    subject: str
+    aggregate_id: str
+    payload: bytes
+    trace_parent: str
+    occurred_at: datetime
+
+
+def encode_fact(facts: FactsToProto, fact: Fact) -> OutboxEvent:
+    """The fact as a row of the outbox; TypeError when it has no protobuf form, so that its transaction fails."""
+    render = facts.get(type(fact))
+    if render is None:
+        raise TypeError(f"{type(fact).__name__} has no protobuf form in wire.FACTS")
+    rendered = render(fact)
+    message = rendered.message if isinstance(rendered, Routed) else rendered
+    name = message.DESCRIPTOR.full_name
+    subject = rendered.subject if isinstance(rendered, Routed) else f"events.{name}"
+    payload = message.SerializeToString()
+    return OutboxEvent(new_id(), name, subject, fact.aggregate_id, payload, telemetry.trace_parent(), fact.occurred_at)
+
+
+INSERT_EVENTS = """
+INSERT INTO outbox (event_id, event_type, subject, aggregate_id, payload, trace_parent, occurred_at, recorded_at)
+SELECT e.event_id, e.event_type, e.subject, e.aggregate_id, e.payload, e.trace_parent, e.occurred_at,
+       CAST(:recorded_at AS timestamptz)
+FROM unnest(CAST(:event_ids AS text[]), CAST(:event_types AS text[]), CAST(:subjects AS text[]),
+            CAST(:aggregate_ids AS text[]), CAST(:payloads AS bytea[]), CAST(:trace_parents AS text[]),
+            CAST(:occurred_ats AS timestamptz[]))
+     WITH ORDINALITY AS e(event_id, event_type, subject, aggregate_id, payload, trace_parent, occurred_at, position)
+ORDER BY e.position
+"""
+
+
+def event_parameters(events: Sequence[OutboxEvent], recorded_at: datetime) -> dict[str, Any]:
+    """Parameters of INSERT_EVENTS."""
+    return {
+        "recorded_at": recorded_at,
+        "event_ids": [e.event_id for e in events],
+        "event_types": [e.event_type for e in events],
+        "subjects": [e.subject for e in events],
+        "aggregate_ids": [e.aggregate_id for e in events],
+        "payloads": [e.payload for e in events],
+        "trace_parents": [e.trace_parent for e in events],
+        "occurred_ats": [e.occurred_at for e in events],
+    }
+
+
+_UNPUBLISHED = text("""
+SELECT id, event_id, event_type, subject, aggregate_id, payload, trace_parent, occurred_at, recorded_at, republished
+FROM outbox WHERE published_at IS NULL ORDER BY id LIMIT :limit
+""")
+_MARK = text("UPDATE outbox SET published_at = CAST(:now AS timestamptz) WHERE id = ANY(CAST(:ids AS bigint[]))")
+_LEAD = text("SELECT pg_try_advisory_lock(hashtext('outbox relay'))")
+_DISCARD = text("""
+DELETE FROM outbox WHERE id IN (
+    SELECT id FROM outbox WHERE published_at IS NOT NULL AND recorded_at < CAST(:before AS timestamptz) LIMIT 5000)
+""")
+_FORGET = text("""
+DELETE FROM handled_requests WHERE ctid = ANY(ARRAY(
+    SELECT ctid FROM handled_requests WHERE recorded_at < CAST(:before AS timestamptz) LIMIT 5000))
+""")
+
+
+class Relay:
+    """Publishes one database's outbox; of several replicas only the one that holds the advisory lock works."""
+
+    def __init__(self, engine: AsyncEngine, broker: Broker, service: str) -> None:
+        self._engine = engine
+        self._broker = broker
+        self._service = service
+        self._wake = asyncio.Event()
+
+    def wake(self) -> None:
+        """Tells the relay that rows were added; otherwise it looks ten times a second."""
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Leads while it can, for ever; a lost database or broker only delays."""
+        while True:
+            try:
+                async with self._engine.connect() as connection:
+                    autocommit = await connection.execution_options(isolation_level="AUTOCOMMIT")
+                    if (await autocommit.execute(_LEAD)).scalar_one():
+                        await self._lead(autocommit)
+            except (DBAPIError, OSError, TimeoutError) as error:
+                _log.warning("relay lost its database", error=type(error).__name__)
+            await asyncio.sleep(1.0)
+
+    async def _lead(self, connection: AsyncConnection) -> None:
+        while True:
+            self._wake.clear()
+            if not await self._publish_some(connection):
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._wake.wait(), _POLL_SECONDS)
+
+    async def _publish_some(self, connection: AsyncConnection) -> bool:
+        """Publishes a batch and marks what was acknowledged; whether there may be more at once."""
+        if not self._broker.connected:
+            return False
+        rows = (await connection.execute(_UNPUBLISHED, {"limit": _BATCH})).all()
+        if not rows:
+            return False
+        published = await self._publish(rows)
+        await failpoints.reach("relay.before_mark")
+        if published:
+            await connection.execute(_MARK, {"now": clock.now(), "ids": published})
+            telemetry.published(self._service, len(published))
+        return len(published) == len(rows)
+
+    async def _publish(self, rows: Sequence[Any]) -> list[int]:
+        """Ids of the rows that the broker has acknowledged."""
+        waiting: list[asyncio.Future[Any]] = []
+        try:
+            for row in rows:
+                waiting.append(await self._broker.publish(row.subject, row.payload, self._headers(row)))
+        except (nats.errors.Error, nats.js.errors.Error) as error:
+            _log.warning("relay could not publish", error=type(error).__name__)
+        if not waiting:
+            return []
+        await asyncio.wait(waiting, timeout=_ACK_SECONDS)
+        acknowledged, refusal = [], None
+        for row, future in zip(rows, waiting, strict=False):
+            if future.done() and not future.cancelled() and future.exception() is None:
+                acknowledged.append(row.id)
+            elif future.done() and not future.cancelled():
+                refusal = future.exception()
+            else:
+                future.cancel()
+        if refusal is not None:
+            _log.warning("broker refused events", error=repr(refusal))
+            await self._broker.ensure_streams()
+        return acknowledged
+
+    def _headers(self, row: Any) -> dict[str, str]:
+        """CloudEvents attributes in binary mode; a republished row gets an id of its own within the dedupe window."""
+        headers = {
+            "Nats-Msg-Id": row.event_id if not row.republished else f"{row.event_id}.{row.republished}",
+            "ce-specversion": "1.0",
+            "ce-id": row.event_id,
+            "ce-type": row.event_type,
+            "ce-source": self._service,
+            "ce-subject": row.aggregate_id,
+            "ce-time": row.occurred_at.isoformat(),
+            "ce-recordedtime": row.recorded_at.isoformat(),
+        }
+        if row.trace_parent:
+            headers["traceparent"] = row.trace_parent
+        return headers
+
+
+async def discard_old(connection: AsyncConnection, published_before: datetime, claimed_before: datetime) -> int:
+    """Deletes a batch of published rows and of claims past their time; how many. Claims must outlive rows."""
+    assert claimed_before <= published_before
+    discarded = (await connection.execute(_DISCARD, {"before": published_before})).rowcount
+    return discarded + (await connection.execute(_FORGET, {"before": claimed_before})).rowcount

@@ -1,0 +1,73 @@
+"""Configuration of a process: from the environment (TOUCHSTONE_…), frozen, unknown or bad values refuse to start."""
+
+import os
+import sys
+from pathlib import Path
+from typing import Literal, NoReturn, Self, TypeVar
+
+from pydantic import Field, ValidationError, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+PREFIX = "TOUCHSTONE_"
+S = TypeVar("S", bound="ProcessSettings")
+
+
+class ProcessSettings(BaseSettings):
+    """What every process needs, the gateway too."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid")
+
+    jwks: str = Field(description="Path or https address of the JSON Web Key Set that tokens are checked against.")
+    issuer: str = Field("touchstone", description="Issuer that tokens must name.")
+    audience: str = Field("touchstone", description="Audience that tokens must name.")
+    service_token_file: Path | None = Field(None, description="File with this process's own token for calls it makes.")
+    metrics_port: int = Field(0, ge=0, le=65535, description="Port of /metrics; 0 switches it off.")
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="Least level that is logged.")
+    trace_endpoint: str = Field("", description="OTLP/HTTP address of the collector; empty exports no spans.")
+    trace_ratio: float = Field(0.1, ge=0, le=1, description="Share of new traces that are recorded.")
+    bind_host: str = Field("0.0.0.0", description="Address to listen on.")  # noqa: S104 - a pod listens on all of its own
+    shutdown_grace_seconds: float = Field(10.0, gt=0, description="Time for requests in flight when stopping.")
+
+
+class ServiceSettings(ProcessSettings):
+    """What every service needs on top: its database, the broker, its port."""
+
+    database_url: str = Field(description="PostgreSQL address with the service's login, postgresql://…")
+    migration_database_url: str = Field("", description="The same database with the owner's login; for `migrate` only.")
+    database_pool_size: int = Field(10, ge=2, le=100, description="Connections held to the database.")
+    nats_url: str = Field(description="Address of the broker, nats://…")
+    events_max_bytes: int = Field(1 << 30, ge=1 << 20, description="Bound of the stream of events; full refuses.")
+    intake_max_bytes: int = Field(1 << 30, ge=1 << 20, description="Bound of the stream of customer events.")
+    streams_managed: bool = Field(True, description="Whether this process creates missing streams itself.")
+    grpc_port: int = Field(50051, ge=0, le=65535, description="Port of gRPC; 0 takes a free one.")
+    in_flight_max: int = Field(1000, ge=1, description="Calls in work at once; more are refused.")
+
+    @model_validator(mode="after")
+    def _addresses(self) -> Self:
+        if not self.database_url.startswith("postgresql://"):
+            raise ValueError("database_url must start with postgresql://")
+        if not self.nats_url.startswith(("nats://", "tls://")):
+            raise ValueError("nats_url must start with nats:// or tls://")
+        return self
+
+
+def load_settings(settings: type[S]) -> S:
+    """The settings from the environment, or exit status 2 after one clear line that names the variable."""
+    known = {PREFIX + name.upper() for name in settings.model_fields}
+    unknown = sorted(name for name in os.environ if name.startswith(PREFIX) and name not in known)
+    if unknown:
+        _refuse(f"unknown {', '.join(unknown)}")
+    try:
+        return settings()  # type: ignore[call-arg]  # read from the environment
+    except ValidationError as error:
+        _refuse("; ".join(_line(each["loc"], each["msg"]) for each in error.errors()))
+
+
+def _line(location: tuple[int | str, ...], message: str) -> str:
+    name = PREFIX + str(location[0]).upper() + " " if location else ""
+    return f"{name}{message}"
+
+
+def _refuse(what: str) -> NoReturn:
+    sys.stderr.write(f"configuration: {what}\n")
+    raise SystemExit(2)
