@@ -7,11 +7,10 @@ A service's `env.py` calls `run_env`; its first revision calls `create_chassis_t
 import asyncio
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from alembic import command, context
 from alembic.config import Config
-from alembic.operations import Operations
 from sqlalchemy import Connection, MetaData, make_url, pool, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import create_async_engine
@@ -19,6 +18,15 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from chassis.database import async_url
 from chassis.settings import ServiceSettings
 from chassis.tables import chassis_tables
+
+
+class Operations(Protocol):
+    """What is needed of `alembic.op`, which is a module."""
+
+    def execute(self, sqltext: Any) -> None: ...
+
+    def get_bind(self) -> Connection: ...
+
 
 _LOCK_TIMEOUT_MS = 500
 _LOCK_TRIES = 30
