@@ -28,7 +28,7 @@ from ledger.domain.account import HoldState
 from ledger.domain.command import AMOUNT_LIMIT, BALANCE_LIMIT, SOURCE_LENGTH
 
 if TYPE_CHECKING:
-    from alembic.operations import Operations
+    from chassis.migrations import Operations
 
 APPEND_ONLY = ("ledger_transactions", "ledger_entries", "ledger_lot_moves")
 """The record: the service's login needs no UPDATE or DELETE on these."""
