@@ -64,13 +64,8 @@ class Handlers:
         """Listens to a type of event on the stream of events."""
         self.by_type[message_type.DESCRIPTOR.full_name] = (message_type, handler)
 
-    def on_intake(
-        self,
-        message_type: type[M],
-        handler: Callable[[Transaction, Sequence[Delivery[M]]], Awaitable[None]],
-        lanes: int,
-    ) -> None:
-        """Listens to the partitions of customer events in `lanes` groups; each group has one batch in work at a time."""
+    def on_intake(self, message_type: type[M], handler: Handler, lanes: int) -> None:
+        """Listens to the partitions of customer events in `lanes` groups, each with one batch in work at a time."""
         self.on(message_type, handler)
         self.intake_lanes = lanes
         self.intake_type = message_type.DESCRIPTOR.full_name

@@ -29,7 +29,10 @@ class DeadLetter:
     replayed_at: datetime | None = None
 
 
-_COLUMNS = "source, event_id, event_type, subject, payload, trace_parent, occurred_at, error, attempts, recorded_at, replayed_at"
+_COLUMNS = (
+    "source, event_id, event_type, subject, payload, trace_parent, occurred_at, "
+    "error, attempts, recorded_at, replayed_at"
+)
 _PUT = text(f"""
 INSERT INTO dead_letters ({_COLUMNS})
 VALUES (:source, :event_id, :event_type, :subject, :payload, :trace_parent, :occurred_at, :error, :attempts,

@@ -31,8 +31,7 @@ def keep_house(work: Work) -> Callable[[], Coroutine[Any, Any, None]]:
 
     async def keep() -> None:
         while True:
-            await asyncio.sleep(_EVERY_SECONDS)
-            while await discard_once(work):
-                await asyncio.sleep(0.1)
+            discarded = await discard_once(work)
+            await asyncio.sleep(0.1 if discarded else _EVERY_SECONDS)
 
     return keep

@@ -165,28 +165,20 @@ class Relay:
         return len(published) == len(rows)
 
     async def _publish(self, rows: Sequence[Any]) -> list[int]:
-        """Ids of the rows that the broker has acknowledged."""
-        waiting: list[asyncio.Future[Any]] = []
+        """Sends the rows and waits for the broker; ids of those it has acknowledged."""
+        sent: dict[int, asyncio.Future[Any]] = {}
         try:
             for row in rows:
-                waiting.append(await self._broker.publish(row.subject, row.payload, self._headers(row)))
+                sent[row.id] = await self._broker.publish(row.subject, row.payload, self._headers(row))
         except (nats.errors.Error, nats.js.errors.Error) as error:
             _log.warning("relay could not publish", error=type(error).__name__)
-        if not waiting:
-            return []
-        await asyncio.wait(waiting, timeout=_ACK_SECONDS)
-        acknowledged, refusal = [], None
-        for row, future in zip(rows, waiting, strict=False):
-            if future.done() and not future.cancelled() and future.exception() is None:
-                acknowledged.append(row.id)
-            elif future.done() and not future.cancelled():
-                refusal = future.exception()
-            else:
-                future.cancel()
-        if refusal is not None:
-            _log.warning("broker refused events", error=repr(refusal))
+        if sent:
+            await asyncio.wait(sent.values(), timeout=_ACK_SECONDS)
+        refusals = [future.exception() for future in sent.values() if _refused(future)]
+        if refusals:
+            _log.warning("broker refused events", events=len(refusals), error=repr(refusals[0]))
             await self._broker.ensure_streams()
-        return acknowledged
+        return [row_id for row_id, future in sent.items() if future.done() and not _refused(future)]
 
     def _headers(self, row: Any) -> dict[str, str]:
         """CloudEvents attributes in binary mode; a republished row gets an id of its own within the dedupe window."""
@@ -203,6 +195,11 @@ class Relay:
         if row.trace_parent:
             headers["traceparent"] = row.trace_parent
         return headers
+
+
+def _refused(future: asyncio.Future[Any]) -> bool:
+    """Whether the broker said no. One that said nothing yet is published again later, which is safe."""
+    return future.done() and future.exception() is not None
 
 
 async def discard_old(connection: AsyncConnection, published_before: datetime, claimed_before: datetime) -> int:

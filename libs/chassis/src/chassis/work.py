@@ -207,9 +207,8 @@ class Work:
         for each in asks:
             first.setdefault(each.key, each)
         claimed = await _claim(transaction, use_case, list(first.values()))
-        outcomes = (
-            {} if len(claimed) == len(first) else await _before(transaction, use_case, first, claimed, reply_type)
-        )
+        known = {key: each for key, each in first.items() if key not in claimed}
+        outcomes = await _before(transaction, use_case, known, reply_type) if known else {}
         fresh = [each for each in first.values() if each.key in claimed]
         if fresh:
             done = await act(transaction, [each.command for each in fresh])
@@ -276,12 +275,11 @@ async def _before(
         _CLAIMED_BEFORE,
         {"use_case": use_case, "callers": [c for c, _ in asks], "request_ids": [r for _, r in asks]},
     )
-    return {
-        (caller, request_id): reply_type.FromString(reply)
-        if fingerprint == asks[caller, request_id].fingerprint
-        else RequestIdReused(request_id)
-        for caller, request_id, fingerprint, reply in rows
-    }
+    outcomes: dict[tuple[str, str], M | Refusal] = {}
+    for caller, request_id, fingerprint, reply in rows:
+        same = fingerprint == asks[caller, request_id].fingerprint
+        outcomes[caller, request_id] = reply_type.FromString(reply) if same else RequestIdReused(request_id)
+    return outcomes
 
 
 async def _finish(

@@ -98,6 +98,10 @@ class PostgresServer:
         """Whether the child has been started and has not ended."""
         return self._child is not None and self._child.exit_code() is None
 
+    def has_crashed(self) -> bool:
+        """Whether the child has ended although nobody stopped or killed it here."""
+        return self._child is not None and self._child.exit_code() is not None
+
     @property
     def pid(self) -> int | None:
         """The postmaster's process id."""

@@ -83,7 +83,7 @@ def open_channel(target: str, token: Callable[[], str], *, retries: bool = False
     config: dict[str, Any] = {"loadBalancingConfig": [{"round_robin": {}}]} | (_RETRIES if retries else {})
     return grpc.aio.insecure_channel(
         target,
-        interceptors=[*aio_client_interceptors(), _Caller(token)],
+        interceptors=[*aio_client_interceptors(), _Caller(token)],  # type: ignore[no-untyped-call]
         options=[
             ("grpc.service_config", json.dumps(config)),
             ("grpc.max_receive_message_length", 16 * 1024 * 1024),

@@ -1,7 +1,7 @@
 """Refusals on the wire: google.rpc.Status with ErrorInfo, and BadRequest where fields are named (AIP-193)."""
 
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import grpc
 from google.protobuf import any_pb2
@@ -71,7 +71,7 @@ class RemoteRefusal(Exception):
 
 def remote_refusal(error: grpc.RpcError) -> RemoteRefusal:
     """The refusal inside a failed call; codes that say the service did not answer become UNAVAILABLE."""
-    status = rpc_status.from_call(error)
+    status = rpc_status.from_call(cast(Any, error))
     code = error.code()
     if status is not None:
         return from_status(status)

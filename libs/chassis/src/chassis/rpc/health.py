@@ -5,7 +5,7 @@ The broker is left out on purpose: the outbox takes what cannot be published, so
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Any
+from typing import Any, cast
 
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
@@ -35,23 +35,21 @@ class Health(health_pb2_grpc.HealthServicer):
         self, request: health_pb2.HealthCheckRequest, context: grpc.aio.ServicerContext[Any, Any]
     ) -> health_pb2.HealthCheckResponse:
         """The state of the process or of the service."""
-        return health_pb2.HealthCheckResponse(status=await self._state(request.service, context))
+        return health_pb2.HealthCheckResponse(status=cast(Any, await self._state(request.service, context)))
 
     async def Watch(
         self, request: health_pb2.HealthCheckRequest, context: grpc.aio.ServicerContext[Any, Any]
     ) -> AsyncIterator[health_pb2.HealthCheckResponse]:
         """The state, and again whenever it changes."""
-        last = None
+        last: int | None = None
         while True:
             state = await self._state(request.service, context)
             if state != last:
-                yield health_pb2.HealthCheckResponse(status=state)
+                yield health_pb2.HealthCheckResponse(status=cast(Any, state))
             last = state
             await asyncio.sleep(_FRESH_SECONDS)
 
-    async def _state(
-        self, service: str, context: grpc.aio.ServicerContext[Any, Any]
-    ) -> health_pb2.HealthCheckResponse.ServingStatus:
+    async def _state(self, service: str, context: grpc.aio.ServicerContext[Any, Any]) -> int:
         if service == "":
             return _SERVING
         if service != self._service:

@@ -56,9 +56,9 @@ class Guard(grpc.aio.ServerInterceptor):
 
     async def intercept_service(
         self,
-        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[grpc.RpcMethodHandler[Any, Any] | None]],
+        continuation: Callable[[grpc.HandlerCallDetails], Awaitable["grpc.RpcMethodHandler[Any, Any] | None"]],
         handler_call_details: grpc.HandlerCallDetails,
-    ) -> grpc.RpcMethodHandler[Any, Any] | None:
+    ) -> "grpc.RpcMethodHandler[Any, Any] | None":
         """Wraps the method's behaviour."""
         handler = await continuation(handler_call_details)
         method = handler_call_details.method
@@ -137,6 +137,7 @@ def make_server(
     """A server for the named services of the contracts, with reflection; servicers are added by the caller."""
     names = list(service_names)
     guard = Guard(service, verifier, admissions(names), in_flight_max)
-    server = grpc.aio.server(interceptors=[aio_server_interceptor(), guard], options=_OPTIONS)
+    tracing = aio_server_interceptor()  # type: ignore[no-untyped-call]
+    server = grpc.aio.server(interceptors=[tracing, guard], options=_OPTIONS)
     reflection.enable_server_reflection([*names, "grpc.health.v1.Health", reflection.SERVICE_NAME], server)
     return server
