@@ -1,0 +1,72 @@
+"""CustomerService: customers with their persons and service lines."""
+
+from typing import Any
+
+from chassis.gathering import Gatherer, answer_batch
+from chassis.paging import encode_token, page_from_request
+from chassis.rpc.errors import item_result
+from chassis.work import Work, ask
+from grpc.aio import ServicerContext
+from touchstone.member.v1 import member_service_pb2 as pb
+from touchstone.member.v1 import member_service_pb2_grpc as pb_grpc
+
+from member.api.rendering import many
+from member.use_cases import customers as use_cases
+from member.wire import customers as wire
+
+_PUT = many(use_cases.upsert_customers, wire.put_customer_to_proto)
+
+
+class CustomerApi(pb_grpc.CustomerServiceServicer):
+    """The calls of CustomerService."""
+
+    def __init__(self, work: Work) -> None:
+        self._work = work
+        self._putting = Gatherer(work, "upsert_customers", _PUT, pb.UpsertCustomerResponse)
+
+    async def UpsertCustomer(
+        self, request: pb.UpsertCustomerRequest, context: ServicerContext[Any, Any]
+    ) -> pb.UpsertCustomerResponse:
+        return await self._putting.answer(ask(request, wire.upsert_from_proto(request)))
+
+    async def BatchUpsertCustomers(
+        self, request: pb.BatchUpsertCustomersRequest, context: ServicerContext[Any, Any]
+    ) -> pb.BatchUpsertCustomersResponse:
+        results = await answer_batch(
+            self._work,
+            "upsert_customers",
+            request.requests,
+            read=wire.upsert_from_proto,
+            act=_PUT,
+            reply_type=pb.UpsertCustomerResponse,
+            result=item_result(pb.UpsertCustomerResult),
+        )
+        return pb.BatchUpsertCustomersResponse(results=results)
+
+    async def GetCustomer(
+        self, request: pb.GetCustomerRequest, context: ServicerContext[Any, Any]
+    ) -> pb.GetCustomerResponse:
+        customer_id = wire.customer_id_from_proto(request.customer_id)
+        async with self._work.reading() as connection:
+            customer = await use_cases.get_customer(connection, customer_id)
+        return pb.GetCustomerResponse(customer=wire.customer_to_proto(customer))
+
+    async def ListCustomers(
+        self, request: pb.ListCustomersRequest, context: ServicerContext[Any, Any]
+    ) -> pb.ListCustomersResponse:
+        page = page_from_request(request)
+        async with self._work.reading() as connection:
+            found = await use_cases.list_customers(connection, page)
+        shown = found[: page.size]
+        return pb.ListCustomersResponse(
+            customers=[wire.customer_to_proto(customer) for customer in shown],
+            next_page_token=encode_token(shown[-1].customer_id) if len(found) > page.size else "",
+        )
+
+    async def GetContactAddress(
+        self, request: pb.GetContactAddressRequest, context: ServicerContext[Any, Any]
+    ) -> pb.GetContactAddressResponse:
+        customer_id = wire.customer_id_from_proto(request.customer_id)
+        async with self._work.reading() as connection:
+            address = await use_cases.get_contact_address(connection, customer_id)
+        return wire.contact_address_to_proto(address)

@@ -1,0 +1,83 @@
+"""MembershipService: programs, tiers and memberships."""
+
+from typing import Any
+
+from chassis import clock
+from chassis.gathering import Gatherer, answer_batch
+from chassis.rpc.errors import item_result
+from chassis.work import Work, ask
+from grpc.aio import ServicerContext
+from touchstone.member.v1 import member_service_pb2 as pb
+from touchstone.member.v1 import member_service_pb2_grpc as pb_grpc
+
+from member.api.rendering import many, one
+from member.domain.program import Program
+from member.use_cases import memberships, programs, tiers
+from member.wire import memberships as wire
+from member.wire.customers import customer_id_from_proto
+
+_ENROL = many(memberships.enrol_customers, wire.enrolled_to_proto)
+
+
+class MembershipApi(pb_grpc.MembershipServiceServicer):
+    """The calls of MembershipService."""
+
+    def __init__(self, work: Work) -> None:
+        self._work = work
+        self._enrolling = Gatherer(work, "enrol_customers", _ENROL, pb.EnrolResponse)
+
+    async def PutProgram(
+        self, request: pb.PutProgramRequest, context: ServicerContext[Any, Any]
+    ) -> pb.PutProgramResponse:
+        def render(program: Program) -> pb.PutProgramResponse:
+            return pb.PutProgramResponse(program=wire.program_to_proto(program))
+
+        asked = ask(request, wire.put_program_from_proto(request))
+        return await self._work.answer("put_program", asked, one(programs.put_program, render), pb.PutProgramResponse)
+
+    async def GetProgram(
+        self, request: pb.GetProgramRequest, context: ServicerContext[Any, Any]
+    ) -> pb.GetProgramResponse:
+        program_id = wire.program_id_from_proto(request.program_id)
+        async with self._work.reading() as connection:
+            program = await programs.get_program(connection, program_id)
+        return pb.GetProgramResponse(program=wire.program_to_proto(program))
+
+    async def Enrol(self, request: pb.EnrolRequest, context: ServicerContext[Any, Any]) -> pb.EnrolResponse:
+        return await self._enrolling.answer(ask(request, wire.enrol_from_proto(request)))
+
+    async def BatchEnrol(
+        self, request: pb.BatchEnrolRequest, context: ServicerContext[Any, Any]
+    ) -> pb.BatchEnrolResponse:
+        results = await answer_batch(
+            self._work,
+            "enrol_customers",
+            request.requests,
+            read=wire.enrol_from_proto,
+            act=_ENROL,
+            reply_type=pb.EnrolResponse,
+            result=item_result(pb.EnrolResult),
+        )
+        return pb.BatchEnrolResponse(results=results)
+
+    async def GetMember(self, request: pb.GetMemberRequest, context: ServicerContext[Any, Any]) -> pb.GetMemberResponse:
+        customer_id = customer_id_from_proto(request.customer_id)
+        program_id = wire.program_id_from_proto(request.program_id)
+        as_of = wire.instant_from_proto(request) or clock.now()
+        async with self._work.reading() as connection:
+            standing = await memberships.get_standing(connection, customer_id, program_id, as_of=as_of)
+        return pb.GetMemberResponse(member=wire.member_to_proto(standing))
+
+    async def CountMembers(
+        self, request: pb.CountMembersRequest, context: ServicerContext[Any, Any]
+    ) -> pb.CountMembersResponse:
+        program_id = wire.program_id_from_proto(request.program_id)
+        async with self._work.reading() as connection:
+            return wire.counts_to_proto(await programs.count_members(connection, program_id))
+
+    async def EvaluateTiers(
+        self, request: pb.EvaluateTiersRequest, context: ServicerContext[Any, Any]
+    ) -> pb.EvaluateTiersResponse:
+        asked = ask(request, wire.evaluate_from_proto(request))
+        act = one(tiers.evaluate_tiers, wire.evaluation_to_proto)
+        return await self._work.answer("evaluate_tiers", asked, act, pb.EvaluateTiersResponse)

@@ -1,0 +1,97 @@
+"""PointsService: points earned, held, spent and expired."""
+
+from typing import Any
+
+from chassis.gathering import Gatherer, answer_batch
+from chassis.paging import encode_token, page_from_request
+from chassis.rpc.errors import item_result
+from chassis.work import Work, ask
+from grpc.aio import ServicerContext
+from touchstone.member.v1 import member_service_pb2 as pb
+from touchstone.member.v1 import member_service_pb2_grpc as pb_grpc
+
+from member.api.expiry import expire_in_rounds
+from member.api.rendering import many, one
+from member.use_cases import balances, earning, spending
+from member.wire import points as wire
+from member.wire.customers import customer_id_from_proto
+from member.wire.memberships import instant_from_proto, program_id_from_proto
+
+_EARN = many(earning.award_points, wire.awarded_to_proto)
+
+
+class PointsApi(pb_grpc.PointsServiceServicer):
+    """The calls of PointsService."""
+
+    def __init__(self, work: Work) -> None:
+        self._work = work
+        self._earning = Gatherer(work, "earn_points", _EARN, pb.EarnPointsResponse)
+
+    async def EarnPoints(
+        self, request: pb.EarnPointsRequest, context: ServicerContext[Any, Any]
+    ) -> pb.EarnPointsResponse:
+        return await self._earning.answer(ask(request, wire.award_from_proto(request)))
+
+    async def BatchEarnPoints(
+        self, request: pb.BatchEarnPointsRequest, context: ServicerContext[Any, Any]
+    ) -> pb.BatchEarnPointsResponse:
+        results = await answer_batch(
+            self._work,
+            "earn_points",
+            request.requests,
+            read=wire.award_from_proto,
+            act=_EARN,
+            reply_type=pb.EarnPointsResponse,
+            result=item_result(pb.EarnPointsResult),
+        )
+        return pb.BatchEarnPointsResponse(results=results)
+
+    async def HoldPoints(
+        self, request: pb.HoldPointsRequest, context: ServicerContext[Any, Any]
+    ) -> pb.HoldPointsResponse:
+        asked = ask(request, wire.hold_from_proto(request))
+        act = one(spending.hold_points, wire.held_to_proto)
+        return await self._work.answer("hold_points", asked, act, pb.HoldPointsResponse)
+
+    async def ConfirmHold(
+        self, request: pb.ConfirmHoldRequest, context: ServicerContext[Any, Any]
+    ) -> pb.ConfirmHoldResponse:
+        asked = ask(request, wire.confirm_from_proto(request))
+        act = one(spending.confirm_hold, wire.confirmed_to_proto)
+        return await self._work.answer("confirm_hold", asked, act, pb.ConfirmHoldResponse)
+
+    async def ReleaseHold(
+        self, request: pb.ReleaseHoldRequest, context: ServicerContext[Any, Any]
+    ) -> pb.ReleaseHoldResponse:
+        asked = ask(request, wire.release_from_proto(request))
+        act = one(spending.release_hold, wire.released_to_proto)
+        return await self._work.answer("release_hold", asked, act, pb.ReleaseHoldResponse)
+
+    async def GetPointsBalance(
+        self, request: pb.GetPointsBalanceRequest, context: ServicerContext[Any, Any]
+    ) -> pb.GetPointsBalanceResponse:
+        customer_id = customer_id_from_proto(request.customer_id)
+        program_id = program_id_from_proto(request.program_id)
+        as_of = instant_from_proto(request)
+        async with self._work.reading() as connection:
+            balance, expiries = await balances.get_balance(connection, customer_id, program_id, as_of=as_of)
+        return wire.balance_answer_to_proto(balance, expiries)
+
+    async def ListPointsEntries(
+        self, request: pb.ListPointsEntriesRequest, context: ServicerContext[Any, Any]
+    ) -> pb.ListPointsEntriesResponse:
+        customer_id = customer_id_from_proto(request.customer_id)
+        program_id = program_id_from_proto(request.program_id)
+        page = page_from_request(request)
+        async with self._work.reading() as connection:
+            found = await balances.list_entries(connection, customer_id, program_id, page)
+        shown = found[: page.size]
+        return pb.ListPointsEntriesResponse(
+            entries=[wire.entry_to_proto(entry) for entry in shown],
+            next_page_token=encode_token(str(shown[-1].account_version)) if len(found) > page.size else "",
+        )
+
+    async def ExpirePoints(
+        self, request: pb.ExpirePointsRequest, context: ServicerContext[Any, Any]
+    ) -> pb.ExpirePointsResponse:
+        return await expire_in_rounds(self._work, ask(request, wire.expire_from_proto(request)))

@@ -1,0 +1,7 @@
+"""The tables of the member service and the only SQL on them; rows never leave this folder."""
+
+from sqlalchemy.ext.asyncio import AsyncConnection as Connection
+
+from member.store.tables import METADATA
+
+__all__ = ["METADATA", "Connection"]

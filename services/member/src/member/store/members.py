@@ -1,0 +1,133 @@
+"""Memberships, and the tier that each held at every instant."""
+
+from collections.abc import Collection, Sequence
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from sqlalchemy import Row, select, text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from member.domain.customer import CustomerId
+from member.domain.membership import Member, MemberId
+from member.domain.program import ProgramId, TierId
+from member.store.tables import members
+
+_INSERT = text("""
+    WITH enrolled AS (
+        INSERT INTO members (member_id, customer_id, program_id, tier_id, tier_since, enrolled_at, revision)
+        SELECT new.member_id, new.customer_id, new.program_id, new.tier_id, new.enrolled_at, new.enrolled_at, 1
+        FROM unnest(CAST(:members AS text[]), CAST(:customers AS text[]), CAST(:programs AS text[]),
+                    CAST(:tiers AS text[]), CAST(:instants AS timestamptz[]))
+            AS new(member_id, customer_id, program_id, tier_id, enrolled_at)
+        ORDER BY new.customer_id, new.program_id
+        ON CONFLICT (customer_id, program_id) DO NOTHING
+        RETURNING member_id, tier_id, enrolled_at
+    ), noted AS (
+        INSERT INTO tier_history (member_id, revision, tier_id, held_from, recorded_at)
+        SELECT member_id, 1, tier_id, enrolled_at, :recorded_at FROM enrolled
+    )
+    SELECT member_id FROM enrolled
+""")
+
+# Two tiers may begin at one instant (enrolled and judged at it): the later revision is the one that holds.
+_MEMBERS_AT = text("""
+    SELECT asked.position, members.customer_id, members.member_id, members.program_id, held.tier_id
+    FROM unnest(CAST(:customers AS text[]), CAST(:instants AS timestamptz[]))
+        WITH ORDINALITY AS asked(customer_id, instant, position)
+    JOIN members ON members.customer_id = asked.customer_id
+    CROSS JOIN LATERAL (
+        SELECT tier_history.tier_id FROM tier_history
+        WHERE tier_history.member_id = members.member_id AND tier_history.held_from <= asked.instant
+        ORDER BY tier_history.held_from DESC, tier_history.revision DESC LIMIT 1
+    ) AS held
+    ORDER BY asked.position, members.program_id
+""")
+
+_MEMBERS_OF = text("""
+    SELECT members.* FROM members
+    JOIN unnest(CAST(:customers AS text[]), CAST(:programs AS text[])) AS asked(customer_id, program_id)
+        USING (customer_id, program_id)
+""")
+
+
+class MemberAt(NamedTuple):
+    """A membership as it was at an instant: `position` counts the instants asked for from 0."""
+
+    position: int
+    customer_id: CustomerId
+    member_id: MemberId
+    program_id: ProgramId
+    tier_id: TierId
+
+
+async def insert_members(connection: AsyncConnection, new: Sequence[Member], *, recorded_at: datetime) -> set[MemberId]:
+    """Write memberships with their first tier; returns those written: a customer is a member of a program once."""
+    if not new:
+        return set()
+    written = await connection.execute(
+        _INSERT,
+        {
+            "members": [member.member_id for member in new],
+            "customers": [member.customer_id for member in new],
+            "programs": [member.program_id for member in new],
+            "tiers": [member.tier_id for member in new],
+            "instants": [member.enrolled_at for member in new],
+            "recorded_at": recorded_at,
+        },
+    )
+    return {MemberId(row.member_id) for row in written}
+
+
+async def find_member(connection: AsyncConnection, customer_id: CustomerId, program_id: ProgramId) -> Member | None:
+    """The customer's membership in the program, or None."""
+    found = await connection.execute(
+        select(members).where(members.c.customer_id == customer_id, members.c.program_id == program_id)
+    )
+    row = found.one_or_none()
+    return member_from_row(row) if row else None
+
+
+async def find_members(
+    connection: AsyncConnection, wanted: Collection[tuple[CustomerId, ProgramId]]
+) -> dict[tuple[CustomerId, ProgramId], Member]:
+    """The memberships of customers in programs, as far as they exist."""
+    asked = {"customers": [customer for customer, _ in wanted], "programs": [program for _, program in wanted]}
+    found = [member_from_row(row) for row in await connection.execute(_MEMBERS_OF, asked)]
+    return {(member.customer_id, member.program_id): member for member in found}
+
+
+async def find_members_by_id(connection: AsyncConnection, ids: Collection[MemberId]) -> dict[MemberId, Member]:
+    """The memberships with these ids, as far as they exist."""
+    found = await connection.execute(select(members).where(members.c.member_id.in_(ids)))
+    return {MemberId(row.member_id): member_from_row(row) for row in found}
+
+
+async def members_at(connection: AsyncConnection, asked: Sequence[tuple[CustomerId, datetime]]) -> list[MemberAt]:
+    """Every membership that each customer had at its instant, with the tier held then."""
+    found = await connection.execute(
+        _MEMBERS_AT,
+        {"customers": [customer for customer, _ in asked], "instants": [instant for _, instant in asked]},
+    )
+    return [
+        MemberAt(
+            row.position - 1,
+            CustomerId(row.customer_id),
+            MemberId(row.member_id),
+            ProgramId(row.program_id),
+            TierId(row.tier_id),
+        )
+        for row in found
+    ]
+
+
+def member_from_row(row: Row[Any]) -> Member:
+    """A membership from a row that has all columns of the table."""
+    return Member(
+        MemberId(row.member_id),
+        CustomerId(row.customer_id),
+        ProgramId(row.program_id),
+        TierId(row.tier_id),
+        tier_since=row.tier_since,
+        enrolled_at=row.enrolled_at,
+        revision=row.revision,
+    )

@@ -1,0 +1,175 @@
+"""Points, their entries and holds between protobuf and the domain, and billing's events as payments to reward."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from uuid import UUID, uuid5
+
+from chassis import times
+from chassis.auth import current_caller
+from chassis.consumers import Delivery
+from chassis.errors import InvalidArgument
+from chassis.ids import check_id, check_request_id
+from chassis.money import Money
+from ledger import EntryRecord
+from touchstone.billing.v1 import billing_events_pb2
+from touchstone.member.v1 import member_pb2, member_service_pb2
+
+from member.domain.points import PointsBalance, PointsKind
+from member.use_cases.earning import AwardPoints, Booked, RewardPayment
+from member.use_cases.spending import ConfirmHold, Expired, HoldPoints, ReleaseHold
+from member.wire.customers import customer_id_from_proto
+from member.wire.memberships import program_id_from_proto
+
+_TRANSACTIONS = UUID("6f7b1f0c-5f1d-4a53-9a3e-2c1d6f0f9b41")
+
+
+def transaction_id_of(use_case: str, request_id: str) -> str:
+    """The transaction that a caller's request comes to: always the same, so that the ledger refuses a repeat even when
+    the claim of the request is no longer kept."""
+    caller = current_caller().subject
+    return str(uuid5(_TRANSACTIONS, f"{use_case}\n{caller}\n{check_request_id(request_id)}"))
+
+
+def award_from_proto(request: member_service_pb2.EarnPointsRequest) -> AwardPoints:
+    """The points to give, or InvalidArgument."""
+    return AwardPoints(
+        transaction_id=transaction_id_of("earn_points", request.request_id),
+        customer_id=customer_id_from_proto(request.customer_id),
+        program_id=program_id_from_proto(request.program_id),
+        points=request.points,
+        reason=request.reason,
+        occurred_at=times.from_proto(request.occurred_at, "occurred_at"),
+        expires_at=times.from_proto(request.expires_at, "expires_at") if request.HasField("expires_at") else None,
+    )
+
+
+def awarded_to_proto(booked: Booked) -> member_service_pb2.EarnPointsResponse:
+    """The points given."""
+    return member_service_pb2.EarnPointsResponse(
+        transaction_id=booked.transaction_id, balance=balance_to_proto(booked.balance)
+    )
+
+
+def hold_from_proto(request: member_service_pb2.HoldPointsRequest) -> HoldPoints:
+    """The points to set aside, or InvalidArgument."""
+    return HoldPoints(
+        hold_id=transaction_id_of("hold_points", request.request_id),
+        customer_id=customer_id_from_proto(request.customer_id),
+        program_id=program_id_from_proto(request.program_id),
+        points=request.points,
+        reason=request.reason,
+        occurred_at=times.from_proto(request.occurred_at, "occurred_at"),
+        expires_at=times.from_proto(request.expires_at, "expires_at"),
+    )
+
+
+def held_to_proto(booked: Booked) -> member_service_pb2.HoldPointsResponse:
+    """The hold."""
+    return member_service_pb2.HoldPointsResponse(
+        hold_id=booked.transaction_id, balance=balance_to_proto(booked.balance)
+    )
+
+
+def confirm_from_proto(request: member_service_pb2.ConfirmHoldRequest) -> ConfirmHold:
+    """The hold to spend, or InvalidArgument; no points said means all."""
+    return ConfirmHold(
+        customer_id_from_proto(request.customer_id),
+        check_id("hold_id", request.hold_id),
+        points=request.points or None,
+        occurred_at=times.from_proto(request.occurred_at, "occurred_at"),
+    )
+
+
+def confirmed_to_proto(booked: Booked) -> member_service_pb2.ConfirmHoldResponse:
+    """The points spent."""
+    return member_service_pb2.ConfirmHoldResponse(
+        transaction_id=booked.transaction_id, balance=balance_to_proto(booked.balance)
+    )
+
+
+def release_from_proto(request: member_service_pb2.ReleaseHoldRequest) -> ReleaseHold:
+    """The hold to free, or InvalidArgument."""
+    return ReleaseHold(
+        customer_id_from_proto(request.customer_id),
+        check_id("hold_id", request.hold_id),
+        occurred_at=times.from_proto(request.occurred_at, "occurred_at"),
+    )
+
+
+def released_to_proto(booked: Booked) -> member_service_pb2.ReleaseHoldResponse:
+    """The points freed."""
+    return member_service_pb2.ReleaseHoldResponse(balance=balance_to_proto(booked.balance))
+
+
+def expire_from_proto(request: member_service_pb2.ExpirePointsRequest) -> datetime:
+    """Until when expiries are to be booked, or InvalidArgument."""
+    return times.from_proto(request.as_of, "as_of")
+
+
+def expired_to_proto(expired: Expired) -> member_service_pb2.ExpirePointsResponse:
+    """What was booked."""
+    return member_service_pb2.ExpirePointsResponse(accounts=expired.accounts, points=expired.points)
+
+
+def balance_to_proto(balance: PointsBalance) -> member_pb2.PointsBalance:
+    """Points of a member."""
+    return member_pb2.PointsBalance(
+        member_id=balance.member_id,
+        balance=balance.balance,
+        held=balance.held,
+        available=balance.available,
+        account_version=balance.account_version,
+    )
+
+
+def balance_answer_to_proto(
+    balance: PointsBalance, expiries: Sequence[tuple[datetime, int]]
+) -> member_service_pb2.GetPointsBalanceResponse:
+    """The points, and what expires next."""
+    return member_service_pb2.GetPointsBalanceResponse(
+        balance=balance_to_proto(balance),
+        expiries=[
+            member_service_pb2.PointsExpiry(points=points, expires_at=times.to_proto(expires_at))
+            for expires_at, points in expiries
+        ],
+    )
+
+
+def entry_to_proto(entry: EntryRecord) -> member_pb2.PointsEntry:
+    """One line of the statement; a hold and its release move no points and show 0."""
+    return member_pb2.PointsEntry(
+        transaction_id=entry.source,
+        points=entry.amount,
+        balance_after=entry.balance_after,
+        account_version=entry.account_version,
+        kind=entry.kind,
+        reason=str(entry.metadata.get("reason", "")),
+        occurred_at=times.to_proto(entry.occurred_at),
+    )
+
+
+def recharge_from_delivery(delivery: Delivery[billing_events_pb2.AccountRecharged]) -> RewardPayment:
+    """A recharge as a payment to reward, or InvalidArgument for an event that cannot be one."""
+    message = delivery.message
+    if message.amount.minor_units == 0:
+        raise InvalidArgument("amount.minor_units", "must be more than 0")
+    return _payment(delivery, message, PointsKind.EARN_RECHARGE)
+
+
+def order_from_delivery(delivery: Delivery[billing_events_pb2.AccountCharged]) -> RewardPayment:
+    """A charge as a payment to reward, or InvalidArgument for an event that cannot be one."""
+    return _payment(delivery, delivery.message, PointsKind.EARN_ORDER)
+
+
+def _payment(
+    delivery: Delivery[billing_events_pb2.AccountRecharged] | Delivery[billing_events_pb2.AccountCharged],
+    message: billing_events_pb2.AccountRecharged | billing_events_pb2.AccountCharged,
+    kind: PointsKind,
+) -> RewardPayment:
+    return RewardPayment(
+        source=f"{delivery.source}:{delivery.event_id}",
+        customer_id=customer_id_from_proto(message.customer_id),
+        kind=kind,
+        amount=Money(message.amount.minor_units, message.amount.currency),
+        occurred_at=times.from_proto(message.occurred_at, "occurred_at"),
+    )

@@ -1,0 +1,1 @@
+"""Customers, programs and members to test with."""
