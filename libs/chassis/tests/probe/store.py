@@ -6,7 +6,9 @@ from chassis.tables import chassis_tables
 
 METADATA = MetaData()
 chassis_tables(METADATA)
-SUMS = Table("sums", METADATA, Column("account_id", Text, primary_key=True), Column("total", BigInteger, nullable=False))
+SUMS = Table(
+    "sums", METADATA, Column("account_id", Text, primary_key=True), Column("total", BigInteger, nullable=False)
+)
 EFFECTS = Table(
     "effects",
     METADATA,
