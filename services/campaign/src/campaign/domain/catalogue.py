@@ -7,7 +7,7 @@ value of another type. The four types are those of CEL's scalars; money is an IN
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import NewType, TypeAlias
 
@@ -252,3 +252,39 @@ def check_tag_value(tag: Tag, value: object, field: str = "value") -> None:
     problem = value_problem(tag.type, tag.values, value)
     if problem is not None:
         raise InvalidArgument(field, f"{tag.id} {problem}")
+
+
+def extended_event_type(known: EventType | None, wanted: EventType) -> EventType:
+    """An own event type after it was put. Refuse a name that is taken, and a change of what rules may read already."""
+    check_identifier("event_type.event_type", wanted.id)
+    for attribute in wanted.attributes.values():
+        check_identifier("event_type.attributes.name", attribute.id)
+        check_allowed_values("event_type.attributes.allowed_values", attribute.type, attribute.values)
+    if known is None:
+        return wanted
+    if known.origin is not Origin.OPERATOR:
+        raise EventTypeExists(f"{wanted.id} is in the ready-made catalogue", event_type=wanted.id)
+    for attribute in known.attributes.values():
+        again = wanted.attributes.get(attribute.id)
+        if again is not None and again.type is not attribute.type:
+            raise InvalidArgument("event_type.attributes.type", f"{attribute.id} is {_a(attribute.type)} and stays so")
+    return replace(wanted, attributes={**known.attributes, **wanted.attributes})
+
+
+def extended_tag(known: Tag | None, wanted: Tag) -> Tag:
+    """An own tag after it was put. Refuse a name that is taken, another type, and values taken away."""
+    check_identifier("tag.tag_id", wanted.id)
+    check_allowed_values("tag.allowed_values", wanted.type, wanted.values)
+    if known is None:
+        return wanted
+    if known.origin is not Origin.OPERATOR:
+        raise TagExists(f"{wanted.id} is in the ready-made catalogue", tag=wanted.id)
+    if wanted.type is not known.type:
+        raise InvalidArgument("tag.type", f"{wanted.id} is {_a(known.type)} and stays so")
+    if wanted.values and not known.values <= wanted.values:
+        raise InvalidArgument("tag.allowed_values", "values can be added, not taken away")
+    return wanted
+
+
+def _a(kind: AttributeType) -> str:
+    return f"an {kind.value}" if kind is AttributeType.INT else f"a {kind.value}"

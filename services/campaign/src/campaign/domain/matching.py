@@ -11,7 +11,7 @@ from typing import NewType
 
 import cel
 
-from campaign.domain.catalogue import EventTypeId, Scalar
+from campaign.domain.catalogue import EventTypeId, Scalar, TagId
 from campaign.domain.rules import Rule, compile_rule, holds, rule_context
 
 CampaignId = NewType("CampaignId", str)
@@ -59,6 +59,11 @@ class Matcher:
     def listens_to(self, event_type: EventTypeId) -> bool:
         """Whether any campaign waits for this event type, so that nothing is loaded in vain."""
         return event_type in self._groups
+
+    def reads(self, event_type: EventTypeId) -> frozenset[TagId]:
+        """The tags that the campaigns waiting for this event type read: what has to be loaded before matching."""
+        group = self._groups.get(event_type)
+        return frozenset(TagId(tag) for tag in group.readers) if group is not None else frozenset()
 
     def match(
         self, event_type: EventTypeId, attributes: Mapping[str, Scalar], tags: Mapping[str, Scalar]

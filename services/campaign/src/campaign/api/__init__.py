@@ -1,0 +1,1 @@
+"""gRPC: request in, use case, reply out; no rule and no SQL."""

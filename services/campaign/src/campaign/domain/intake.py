@@ -1,0 +1,112 @@
+"""Customer events and tag values as they come in: their identity, their partition, and what is told of them."""
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import NewType
+
+from chassis.errors import AlreadyExists
+
+from campaign.domain.catalogue import Catalogue, EventTypeId, Scalar, TagId, check_attributes
+
+CustomerId = NewType("CustomerId", str)
+PARTITIONS = 64
+MAX_BATCH = 1_000
+
+
+class EventIdReused(AlreadyExists):
+    """An event of this identity and source was taken before, with other content."""
+
+
+@dataclass(frozen=True, slots=True)
+class CustomerEvent:
+    """Something that happened to a customer. `source` and `event_id` together are its identity.
+
+    `fingerprint` tells two bodies under one identity apart; events that the platform makes itself need none.
+    """
+
+    source: str
+    event_id: str
+    event_type: EventTypeId
+    customer_id: CustomerId
+    occurred_at: datetime
+    attributes: Mapping[str, Scalar]
+    fingerprint: bytes = b""
+
+    @property
+    def key(self) -> tuple[str, str]:
+        return self.source, self.event_id
+
+    @property
+    def order(self) -> tuple[datetime, str, str]:
+        """Business time first; identities decide ties, the same way in every replica."""
+        return self.occurred_at, self.source, self.event_id
+
+
+@dataclass(frozen=True, slots=True)
+class TagValue:
+    """A value that a tag takes from `valid_from` on; None takes the tag away.
+
+    Where two values hold from the same instant, the one of the higher `sequence` stands.
+    """
+
+    customer_id: CustomerId
+    tag_id: TagId
+    value: Scalar | None
+    valid_from: datetime
+    sequence: int = 0
+
+    @property
+    def key(self) -> tuple[CustomerId, TagId]:
+        return self.customer_id, self.tag_id
+
+    @property
+    def rank(self) -> tuple[datetime, int]:
+        return self.valid_from, self.sequence
+
+
+@dataclass(frozen=True, slots=True)
+class EventsTaken:
+    """Effect: events of one partition and source, stored and ready to be matched."""
+
+    source: str
+    partition: int
+    events: tuple[CustomerEvent, ...]
+
+    @property
+    def aggregate_id(self) -> str:
+        return f"intake.{self.partition}"
+
+    @property
+    def occurred_at(self) -> datetime:
+        return max(event.occurred_at for event in self.events)
+
+
+def partition_of(customer_id: CustomerId) -> int:
+    """The customer's partition: the same for ever and in every process."""
+    digest = hashlib.blake2b(customer_id.encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "big") % PARTITIONS
+
+
+def check_event(event: CustomerEvent, catalogue: Catalogue) -> None:
+    """Refuse an unknown type and attributes that are not as the catalogue states."""
+    check_attributes(catalogue.event_type(event.event_type), event.attributes)
+
+
+def by_partition(events: Iterable[CustomerEvent]) -> list[EventsTaken]:
+    """What is told of events: one fact for each source and partition, its events in the order taken."""
+    grouped: dict[tuple[str, int], list[CustomerEvent]] = {}
+    for event in events:
+        grouped.setdefault((event.source, partition_of(event.customer_id)), []).append(event)
+    return [EventsTaken(source, partition, tuple(found)) for (source, partition), found in sorted(grouped.items())]
+
+
+def newest_of(values: Iterable[TagValue]) -> dict[tuple[CustomerId, TagId], TagValue]:
+    """The value of each customer and tag that stands at the end; among equals the one that came last."""
+    newest: dict[tuple[CustomerId, TagId], TagValue] = {}
+    for value in values:
+        known = newest.get(value.key)
+        if known is None or known.rank <= value.rank:
+            newest[value.key] = value
+    return newest

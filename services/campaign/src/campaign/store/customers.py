@@ -1,0 +1,166 @@
+"""What is known of customers: their tags now and over time, since when they are customers, their purchases."""
+
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+import orjson
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from campaign.domain.catalogue import AttributeType, Catalogue, Scalar, TagId
+from campaign.domain.intake import CustomerId, TagValue, newest_of
+from campaign.domain.purchases import ChargeId, Purchase, Standing
+
+_VALUES = """
+FROM unnest(CAST(:customer_ids AS text[]), CAST(:tag_ids AS text[]), CAST(:valid_froms AS timestamptz[]),
+            CAST(:sequences AS bigint[]), CAST(:tag_values AS text[]))
+     AS v(customer_id, tag_id, valid_from, sequence, value)
+"""
+_REMEMBER = text(f"""
+INSERT INTO tag_values (customer_id, tag_id, valid_from, sequence, value, recorded_at)
+SELECT v.customer_id, v.tag_id, v.valid_from, v.sequence, v.value::jsonb, CAST(:recorded_at AS timestamptz) {_VALUES}
+ON CONFLICT (customer_id, tag_id, valid_from, sequence)
+DO UPDATE SET value = excluded.value, recorded_at = excluded.recorded_at
+""")
+_SET = text(f"""
+INSERT INTO customer_tags (customer_id, tag_id, valid_from, sequence, value)
+SELECT v.customer_id, v.tag_id, v.valid_from, v.sequence, v.value::jsonb {_VALUES}
+ON CONFLICT (customer_id, tag_id)
+DO UPDATE SET value = excluded.value, valid_from = excluded.valid_from, sequence = excluded.sequence
+WHERE (customer_tags.valid_from, customer_tags.sequence) <= (excluded.valid_from, excluded.sequence)
+""")
+_TAGS = text("""
+SELECT customer_id, tag_id, value::text AS value FROM customer_tags
+WHERE customer_id = ANY(CAST(:customer_ids AS text[])) AND tag_id = ANY(CAST(:tag_ids AS text[])) AND value IS NOT NULL
+""")
+_ALL_TAGS = text("""
+SELECT customer_id, tag_id, value::text AS value, valid_from, sequence FROM customer_tags
+WHERE customer_id = CAST(:customer_id AS text) AND value IS NOT NULL ORDER BY tag_id
+""")
+_MEET = text("""
+INSERT INTO customers (customer_id, registered_at)
+SELECT c.customer_id, c.registered_at
+FROM unnest(CAST(:customer_ids AS text[]), CAST(:registered_ats AS timestamptz[])) AS c(customer_id, registered_at)
+ON CONFLICT (customer_id) DO UPDATE SET registered_at = least(customers.registered_at, excluded.registered_at)
+""")
+_REGISTERED = text("""
+SELECT customer_id, registered_at FROM customers
+WHERE customer_id = ANY(CAST(:customer_ids AS text[])) AND registered_at IS NOT NULL
+""")
+_ADD_PURCHASES = text("""
+INSERT INTO purchases (charge_id, customer_id, occurred_at, amount_minor)
+SELECT * FROM unnest(CAST(:charge_ids AS text[]), CAST(:customer_ids AS text[]),
+                     CAST(:occurred_ats AS timestamptz[]), CAST(:amounts_minor AS bigint[]))
+ON CONFLICT DO NOTHING
+""")
+_STANDINGS = text("""
+SELECT charge_id, number, total_minor, previous_at FROM (
+    SELECT charge_id, row_number() OVER earlier AS number, sum(amount_minor) OVER earlier AS total_minor,
+           lag(occurred_at) OVER earlier AS previous_at
+    FROM purchases WHERE customer_id = ANY(CAST(:customer_ids AS text[]))
+    WINDOW earlier AS (PARTITION BY customer_id ORDER BY occurred_at, charge_id)
+) AS counted WHERE charge_id = ANY(CAST(:charge_ids AS text[]))
+""")
+_ADVANCE = text("""
+INSERT INTO known_revisions AS known (kind, aggregate_id, revision)
+SELECT CAST(:kind AS text), a.aggregate_id, a.revision
+FROM unnest(CAST(:aggregate_ids AS text[]), CAST(:revisions AS bigint[])) AS a(aggregate_id, revision)
+ON CONFLICT (kind, aggregate_id) DO UPDATE SET revision = greatest(known.revision, excluded.revision)
+RETURNING new.aggregate_id, coalesce(old.revision, 0) AS before
+""")
+
+
+async def set_tags(connection: AsyncConnection, values: Sequence[TagValue], recorded_at: datetime) -> None:
+    """Remember every value, and let the newest stand; an older one never replaces a newer."""
+    if not values:
+        return
+    distinct = {(value.key, value.rank): value for value in values}
+    remembered = [distinct[key] for key in sorted(distinct)]
+    await connection.execute(_REMEMBER, _parameters(remembered) | {"recorded_at": recorded_at})
+    newest = newest_of(remembered)
+    await connection.execute(_SET, _parameters([newest[key] for key in sorted(newest)]))
+
+
+async def tags_of(
+    connection: AsyncConnection, customer_ids: Collection[CustomerId], tag_ids: Collection[TagId], catalogue: Catalogue
+) -> dict[CustomerId, dict[str, Scalar]]:
+    """These tags of these customers, as far as they carry them."""
+    found: dict[CustomerId, dict[str, Scalar]] = {}
+    if not tag_ids or not customer_ids:
+        return found
+    rows = await connection.execute(_TAGS, {"customer_ids": list(customer_ids), "tag_ids": list(tag_ids)})
+    for customer_id, tag_id, value in rows:
+        found.setdefault(customer_id, {})[tag_id] = _typed(catalogue, tag_id, value)
+    return found
+
+
+async def all_tags_of(connection: AsyncConnection, customer_id: CustomerId, catalogue: Catalogue) -> list[TagValue]:
+    """Every tag that a customer carries, by identifier."""
+    rows = await connection.execute(_ALL_TAGS, {"customer_id": customer_id})
+    return [
+        TagValue(customer_id, TagId(row.tag_id), _typed(catalogue, row.tag_id, row.value), row.valid_from, row.sequence)
+        for row in rows
+    ]
+
+
+async def meet_customers(connection: AsyncConnection, registered: Mapping[CustomerId, datetime | None]) -> None:
+    """Know these customers, each since the earliest instant told; their rows stay locked, taken in one order."""
+    ordered = sorted(registered)
+    await connection.execute(
+        _MEET, {"customer_ids": ordered, "registered_ats": [registered[customer_id] for customer_id in ordered]}
+    )
+
+
+async def registered_at(
+    connection: AsyncConnection, customer_ids: Collection[CustomerId]
+) -> dict[CustomerId, datetime]:
+    """Since when these are customers, as far as it was told."""
+    rows = await connection.execute(_REGISTERED, {"customer_ids": list(customer_ids)})
+    return {CustomerId(customer_id): instant for customer_id, instant in rows}
+
+
+async def add_purchases(connection: AsyncConnection, purchases: Sequence[Purchase]) -> dict[ChargeId, Standing]:
+    """Remember purchases, and say where each stands among all known of its customer, these included."""
+    customers = dict.fromkeys((purchase.customer_id for purchase in purchases), None)
+    await meet_customers(connection, customers)
+    await connection.execute(
+        _ADD_PURCHASES,
+        {
+            "charge_ids": [purchase.charge_id for purchase in purchases],
+            "customer_ids": [purchase.customer_id for purchase in purchases],
+            "occurred_ats": [purchase.occurred_at for purchase in purchases],
+            "amounts_minor": [purchase.amount_minor for purchase in purchases],
+        },
+    )
+    rows = await connection.execute(
+        _STANDINGS,
+        {"customer_ids": list(customers), "charge_ids": [purchase.charge_id for purchase in purchases]},
+    )
+    return {ChargeId(row.charge_id): Standing(row.number, int(row.total_minor), row.previous_at) for row in rows}
+
+
+async def advance(connection: AsyncConnection, kind: str, revisions: Mapping[str, int]) -> dict[str, int]:
+    """Know these revisions of a kind of state; says which revision of each was known before, 0 for none."""
+    ordered = sorted(revisions)
+    rows = await connection.execute(
+        _ADVANCE, {"kind": kind, "aggregate_ids": ordered, "revisions": [revisions[key] for key in ordered]}
+    )
+    return {row.aggregate_id: row.before for row in rows}
+
+
+def _parameters(values: Sequence[TagValue]) -> dict[str, Any]:
+    return {
+        "customer_ids": [value.customer_id for value in values],
+        "tag_ids": [value.tag_id for value in values],
+        "valid_froms": [value.valid_from for value in values],
+        "sequences": [value.sequence for value in values],
+        "tag_values": [None if value.value is None else orjson.dumps(value.value).decode() for value in values],
+    }
+
+
+def _typed(catalogue: Catalogue, tag_id: str, written: str) -> Scalar:
+    """The value in the type of its tag: jsonb keeps numbers, but not whether they were written as floating ones."""
+    value: Scalar = orjson.loads(written)
+    tag = catalogue.tags.get(TagId(tag_id))
+    return float(value) if tag is not None and tag.type is AttributeType.DOUBLE else value

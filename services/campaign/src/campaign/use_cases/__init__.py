@@ -1,0 +1,1 @@
+"""What the campaign service does: load, decide, save, tell; each inside a transaction that is given to it."""

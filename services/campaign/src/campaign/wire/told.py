@@ -1,0 +1,202 @@
+"""What other services tell, as customer events, tags and states of this domain.
+
+Each event keeps the source and identity under which it was told, so that a redelivery is the same event here.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from chassis.consumers import Delivery
+from touchstone.billing.v1 import billing_events_pb2 as billing
+from touchstone.member.v1 import member_events_pb2 as member
+from touchstone.member.v1 import member_pb2
+from touchstone.scoring.v1 import scoring_events_pb2 as scoring
+
+from campaign.domain.catalogue import EventTypeId, Scalar, TagId
+from campaign.domain.intake import CustomerEvent, CustomerId, TagValue
+from campaign.domain.purchases import ChargeId, Purchase
+from campaign.domain.scores import Score
+from campaign.use_cases.facts import State, TierHeld
+
+_KINDS = {member_pb2.CUSTOMER_KIND_HOUSEHOLD: "household", member_pb2.CUSTOMER_KIND_ENTERPRISE: "enterprise"}
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What one delivery comes to: an event, and tags that hold from it on."""
+
+    event: CustomerEvent
+    tags: list[TagValue]
+
+
+def recharge_from_proto(delivery: Delivery[billing.AccountRecharged]) -> Told:
+    """A recharge is a top-up."""
+    m = delivery.message
+    attributes: dict[str, Scalar] = {
+        "account_id": m.account_id,
+        "amount_minor": m.amount.minor_units,
+        "balance_minor": m.balance_after.minor_units,
+        "payment_channel": m.channel,
+    }
+    tags = _tags(delivery, {"balance_minor": m.balance_after.minor_units}, sequence=m.account_version)
+    return Told(_event(delivery, "top_up_succeeded", attributes), tags)
+
+
+def purchase_from_proto(delivery: Delivery[billing.AccountCharged]) -> Purchase:
+    """A charge is a purchase, also one of zero."""
+    m = delivery.message
+    return Purchase(
+        source=delivery.source,
+        event_id=delivery.event_id,
+        charge_id=ChargeId(m.charge_id),
+        account_id=m.account_id,
+        customer_id=CustomerId(m.customer_id),
+        amount_minor=m.amount.minor_units,
+        balance_minor=m.balance_after.minor_units,
+        account_version=m.account_version,
+        description=m.description,
+        occurred_at=delivery.occurred_at,
+    )
+
+
+def low_balance_from_proto(delivery: Delivery[billing.BalanceFellBelowThreshold]) -> Told:
+    """The first threshold is the one that the bill plan sets."""
+    m = delivery.message
+    attributes: dict[str, Scalar] = {
+        "account_id": m.account_id,
+        "balance_minor": m.balance.minor_units,
+        "threshold_minor": m.threshold.minor_units,
+    }
+    return Told(
+        _event(delivery, "balance_below_l1", attributes),
+        _tags(delivery, {"below_threshold": True}, sequence=m.account_version),
+    )
+
+
+def restored_balance_from_proto(delivery: Delivery[billing.BalanceRestored]) -> Told:
+    """The balance is back at or above the threshold."""
+    m = delivery.message
+    attributes: dict[str, Scalar] = {
+        "account_id": m.account_id,
+        "balance_minor": m.balance.minor_units,
+        "threshold_minor": m.threshold.minor_units,
+    }
+    return Told(
+        _event(delivery, "balance_restored", attributes),
+        _tags(delivery, {"below_threshold": False}, sequence=m.account_version),
+    )
+
+
+def issued_bill_from_proto(delivery: Delivery[billing.BillIssued]) -> Told:
+    """A bill."""
+    m = delivery.message
+    attributes: dict[str, Scalar] = {
+        "account_id": m.account_id,
+        "bill_id": m.bill_id,
+        "amount_minor": m.amount.minor_units,
+    }
+    return Told(_event(delivery, "bill_issued", attributes), [])
+
+
+def paid_bill_from_proto(delivery: Delivery[billing.BillPaid]) -> Told:
+    """A bill that was paid is a payment received."""
+    m = delivery.message
+    attributes: dict[str, Scalar] = {
+        "account_id": m.account_id,
+        "bill_id": m.bill_id,
+        "amount_minor": m.amount.minor_units,
+    }
+    return Told(_event(delivery, "payment_received", attributes), [])
+
+
+def enrolment_from_proto(delivery: Delivery[member.MemberEnrolled]) -> Told:
+    """A new member holds the first tier; sequence 0, so that any change of tier stands over it."""
+    m = delivery.message
+    attributes = {"program_id": m.program_id, "member_id": m.member_id, "tier": m.tier_id}
+    tags: dict[str, Scalar] = {"is_member": True}
+    if m.tier_id:
+        tags["tier"] = m.tier_id
+    return Told(_event(delivery, "enrolled", attributes), _tags(delivery, tags, sequence=0))
+
+
+def earned_points_from_proto(delivery: Delivery[member.PointsEarned]) -> Told:
+    """Points that were given; what kind of earning it was stays with the member service."""
+    m = delivery.message
+    attributes = {"points": m.points, "points_balance": m.balance_after}
+    tags = _tags(delivery, {"points_balance": m.balance_after}, sequence=m.account_version)
+    return Told(_event(delivery, "points_earned", attributes), tags)
+
+
+def redeemed_points_from_proto(delivery: Delivery[member.PointsRedeemed]) -> Told:
+    """Points that were spent."""
+    m = delivery.message
+    attributes = {"points": m.points, "points_balance": m.balance_after}
+    tags = _tags(delivery, {"points_balance": m.balance_after}, sequence=m.account_version)
+    return Told(_event(delivery, "points_redeemed", attributes), tags)
+
+
+def tier_from_proto(delivery: Delivery[member.TierChanged]) -> State[TierHeld]:
+    """A tier of higher or lower rank is an event; the first one, and one of equal rank, is not."""
+    m = delivery.message
+    attributes: dict[str, Scalar] = {
+        "program_id": m.program_id,
+        "member_id": m.member_id,
+        "tier": m.tier_id,
+        "previous_tier": m.previous_tier_id,
+    }
+    event: CustomerEvent | None = None
+    if m.previous_tier_id and m.rank != m.previous_rank:
+        event_type = "tier_upgraded" if m.rank > m.previous_rank else "tier_downgraded"
+        event = _event(delivery, event_type, attributes)
+    tag = _tags(delivery, {"tier": m.tier_id}, sequence=m.revision)[0]
+    return State(m.member_id, m.revision, TierHeld(tag, event))
+
+
+def score_from_proto(delivery: Delivery[scoring.CustomerScored]) -> Score:
+    """A score; the days since the last purchase are told from its weeks."""
+    m = delivery.message.score
+    figures: dict[str, Scalar] = {
+        "value_band": m.band,
+        "value_decile": m.decile,
+        "p_alive": m.p_alive,
+        "lapsed": m.lapsed,
+        "expected_purchases": m.expected_purchases,
+        "lifetime_value_minor": m.lifetime_value_minor,
+        "average_purchase_minor": m.monetary_minor,
+        "days_since_last_purchase": round((m.age_weeks - m.recency_weeks) * 7),
+        "rfm_recency": m.recency_quintile,
+        "rfm_frequency": m.frequency_quintile,
+        "rfm_monetary": m.monetary_quintile,
+    }
+    return Score(
+        source=delivery.source,
+        event_id=delivery.event_id,
+        customer_id=CustomerId(m.customer_id),
+        as_of=delivery.occurred_at,
+        revision=delivery.message.revision,
+        tags={TagId(name): value for name, value in figures.items()},
+    )
+
+
+def customer_kind_from_proto(delivery: Delivery[member.CustomerRegistered]) -> list[TagValue]:
+    """What kind of customer it is, where that is said."""
+    kind = _KINDS.get(delivery.message.kind)
+    return [] if kind is None else _tags(delivery, {"customer_kind": kind}, sequence=delivery.message.revision)
+
+
+def _event(delivery: Delivery[Any], event_type: str, attributes: Mapping[str, Scalar]) -> CustomerEvent:
+    """Empty text is how protobuf says that something is not known: such an attribute is left out."""
+    return CustomerEvent(
+        source=delivery.source,
+        event_id=delivery.event_id,
+        event_type=EventTypeId(event_type),
+        customer_id=CustomerId(delivery.message.customer_id),
+        occurred_at=delivery.occurred_at,
+        attributes={name: value for name, value in attributes.items() if value != ""},
+    )
+
+
+def _tags(delivery: Delivery[Any], values: Mapping[str, Scalar], *, sequence: int) -> list[TagValue]:
+    customer_id = CustomerId(delivery.message.customer_id)
+    return [TagValue(customer_id, TagId(tag), value, delivery.occurred_at, sequence) for tag, value in values.items()]
