@@ -1,8 +1,9 @@
 """The first tables, the ready-made touchpoints and the policy that holds until an operator puts another."""
 
+from datetime import datetime
+
 import sqlalchemy as sa
 from alembic import op
-
 from chassis.migrations import append_only, create_chassis_tables
 from touchpoint.domain.policy import ContactPolicy
 from touchpoint.registry import ready_made_touchpoints
@@ -11,7 +12,7 @@ revision = "0001"
 down_revision = None
 
 
-def _time(name: str, *, nullable: bool = False) -> sa.Column[sa.DateTime]:
+def _time(name: str, *, nullable: bool = False) -> sa.Column[datetime]:
     return sa.Column(name, sa.DateTime(timezone=True), nullable=nullable)
 
 
@@ -116,8 +117,8 @@ def _create_contacts() -> None:
         _time("recorded_at"),
         sa.CheckConstraint("outcome IN ('accepted', 'refused', 'ignored', 'complained')", name="outcomes_outcome"),
     )
-    last = ["contact_id", sa.text("occurred_at DESC"), sa.text("position DESC")]
-    op.create_index("outcomes_last", "outcomes", last)
+    newest_first = sa.text("occurred_at DESC"), sa.text("position DESC")
+    op.create_index("outcomes_last", "outcomes", ["contact_id", *newest_first])
 
 
 def _create_endpoints() -> None:

@@ -5,6 +5,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from chassis.errors import InvalidArgument, NotFound
+
 from touchpoint.domain.identity import CampaignId, ContactId, CustomerId, OpportunityId, TouchpointCode
 from touchpoint.domain.opportunity import OfferContent, Opportunity
 

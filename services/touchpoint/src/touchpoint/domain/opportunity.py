@@ -5,6 +5,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from chassis.errors import InvalidArgument
+
 from touchpoint.domain.identity import CampaignId, CustomerId, OpportunityId, TouchpointCode
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from chassis.errors import AlreadyExists, FieldViolation, InvalidArgument, NotFound, Refusal
+
 from touchpoint.domain.identity import TouchpointCode
 
 NAME_LENGTH_MAX = 200

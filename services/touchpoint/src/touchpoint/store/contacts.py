@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from touchpoint.domain.contact import SILENCING_OUTCOMES, Contact, Outcome, OutcomeNote
 from touchpoint.domain.figures import TouchpointFigures
 from touchpoint.domain.identity import CampaignId, ContactId, CustomerId, OpportunityId, TouchpointCode
+from touchpoint.domain.opportunity import OpportunityState
 from touchpoint.store.opportunities import offer_from_row
 from touchpoint.store.tables import contacts, opportunities, outcomes
 
@@ -185,10 +186,21 @@ async def count_in_window_max(connection: AsyncConnection, window: timedelta) ->
 
 async def count_shown_twice(connection: AsyncConnection) -> int:
     """Opportunities with more than one contact."""
-    twice = (
-        select(contacts.c.opportunity_id).group_by(contacts.c.opportunity_id).having(func.count() > 1).subquery()
-    )
+    twice = select(contacts.c.opportunity_id).group_by(contacts.c.opportunity_id).having(func.count() > 1).subquery()
     return int((await connection.execute(select(func.count()).select_from(twice))).scalar_one())
+
+
+async def list_torn(connection: AsyncConnection, limit: int) -> list[OpportunityId]:
+    """Opportunities that are taken without a contact, or have one without being taken."""
+    taken = opportunities.c.state == OpportunityState.TAKEN
+    rows = await connection.execute(
+        select(opportunities.c.opportunity_id)
+        .outerjoin(contacts, contacts.c.opportunity_id == opportunities.c.opportunity_id)
+        .where(taken != contacts.c.contact_id.is_not(None))
+        .order_by(opportunities.c.opportunity_id)
+        .limit(limit)
+    )
+    return [OpportunityId(row.opportunity_id) for row in rows]
 
 
 async def count_customers_contacted(connection: AsyncConnection) -> int:

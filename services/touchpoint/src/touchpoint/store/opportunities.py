@@ -95,6 +95,23 @@ async def load_waiting(connection: AsyncConnection, customer_ids: Iterable[Custo
     return [opportunity_from_row(row) for row in rows]
 
 
+async def list_waiting(
+    connection: AsyncConnection,
+    customer_id: CustomerId,
+    touchpoint: TouchpointCode | None,
+    *,
+    as_of: datetime,
+    limit: int,
+) -> list[Opportunity]:
+    """What waits for a customer at an instant, at one touchpoint or at any, the best first."""
+    waiting = [
+        one
+        for one in await load_waiting(connection, [customer_id])
+        if one.waits_at(as_of) and (touchpoint is None or one.allowed_at(touchpoint))
+    ]
+    return sorted(waiting, key=lambda one: one.rank)[:limit]
+
+
 async def load_waiting_at(
     connection: AsyncConnection,
     touchpoint: TouchpointCode,
@@ -114,7 +131,9 @@ async def load_waiting_at(
             columns.expires_at > as_of,
             columns.opportunity_id != func.all(list(besides)),
         )
-        .order_by(columns.priority.desc(), columns.offer_value_minor.desc(), columns.occurred_at, columns.opportunity_id)
+        .order_by(
+            columns.priority.desc(), columns.offer_value_minor.desc(), columns.occurred_at, columns.opportunity_id
+        )
         .limit(limit)
     )
     return [opportunity_from_row(row) for row in rows]

@@ -1,5 +1,6 @@
 """The tables, as the migrations make them."""
 
+from chassis.tables import chassis_tables
 from sqlalchemy import (
     BigInteger,
     Boolean,
@@ -18,8 +19,6 @@ from sqlalchemy import (
     text,
 )
 from sqlalchemy.dialects.postgresql import ARRAY
-
-from chassis.tables import chassis_tables
 
 METADATA = MetaData()
 chassis_tables(METADATA)
