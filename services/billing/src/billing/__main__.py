@@ -1,0 +1,41 @@
+"""Billing's composition root: `python -m billing serve` and `python -m billing migrate`."""
+
+from chassis.process import Parts, Process, Served, Servicer, run
+from touchstone.billing.v1 import billing_service_pb2_grpc as grpc_services
+
+from billing.api.account import AccountApi
+from billing.api.bill import BillApi
+from billing.api.charging import ChargingApi
+from billing.settings import BillingSettings
+from billing.use_cases.proof import prove
+from billing.wire import FACTS
+
+
+def build(parts: Parts[BillingSettings]) -> Served:
+    """Puts billing together. It listens to no events."""
+    return Served(
+        servicers=(
+            Servicer(
+                "touchstone.billing.v1.AccountService",
+                grpc_services.add_AccountServiceServicer_to_server,
+                AccountApi(parts.work),
+            ),
+            Servicer(
+                "touchstone.billing.v1.ChargingService",
+                grpc_services.add_ChargingServiceServicer_to_server,
+                ChargingApi(parts.work),
+            ),
+            Servicer(
+                "touchstone.billing.v1.BillService",
+                grpc_services.add_BillServiceServicer_to_server,
+                BillApi(parts.work),
+            ),
+        ),
+        prove=prove,
+    )
+
+
+PROCESS = Process(name="billing", package="billing", settings=BillingSettings, facts=FACTS, build=build)
+
+if __name__ == "__main__":
+    run(PROCESS)

@@ -1,0 +1,40 @@
+"""ChargingService: what goes out of accounts."""
+
+from typing import Any
+
+import grpc
+from chassis.gathering import Gatherer, answer_batch
+from chassis.rpc.errors import item_result
+from chassis.work import Work, ask
+from touchstone.billing.v1 import billing_service_pb2 as pb
+from touchstone.billing.v1.billing_service_pb2_grpc import ChargingServiceServicer
+
+from billing.api.acting import replying
+from billing.use_cases.movement import move_balances
+from billing.wire.movement import charge_from_proto, charged_to_proto
+
+_CHARGE = replying(move_balances, charged_to_proto)
+Context = grpc.aio.ServicerContext[Any, Any]
+
+
+class ChargingApi(ChargingServiceServicer):
+    """A unary charge and a batch of them are one use case and share their claims."""
+
+    def __init__(self, work: Work) -> None:
+        self._work = work
+        self._charging = Gatherer(work, "charge_account", _CHARGE, pb.ChargeResponse)
+
+    async def Charge(self, request: pb.ChargeRequest, context: Context) -> pb.ChargeResponse:
+        return await self._charging.answer(ask(request, charge_from_proto(request)))
+
+    async def BatchCharge(self, request: pb.BatchChargeRequest, context: Context) -> pb.BatchChargeResponse:
+        results = await answer_batch(
+            self._work,
+            "charge_account",
+            request.requests,
+            read=charge_from_proto,
+            act=_CHARGE,
+            reply_type=pb.ChargeResponse,
+            result=item_result(pb.ChargeResult),
+        )
+        return pb.BatchChargeResponse(results=results)

@@ -1,0 +1,93 @@
+"""Accounts: who pays, in which currency, by which plan, and whether the present stay below a threshold was billed."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import NamedTuple
+
+from chassis.errors import AlreadyExists, InvalidArgument, NotFound
+from chassis.money import Money, check_currency
+
+from billing.domain.ids import AccountId, CustomerId, PlanId
+
+
+class AccountNotFound(NotFound):
+    """No such account, or not one of the customer named: the answer is the same."""
+
+
+class AccountExists(AlreadyExists):
+    """BOSS's account number is in use."""
+
+
+class Crossing(NamedTuple):
+    """The debit that took a balance below its threshold; it stands until the balance is back at that threshold."""
+
+    threshold_minor: int
+    account_version: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Account:
+    """One universal balance in one currency. The balance itself is the ledger's."""
+
+    account_id: AccountId
+    customer_id: CustomerId
+    currency: str
+    plan_id: PlanId | None
+    opened_at: datetime
+    crossing: Crossing | None = None
+
+    @property
+    def below_threshold(self) -> bool:
+        """Whether the balance fell below its threshold and has not been back since."""
+        return self.crossing is not None
+
+    def money(self, amount_minor: int) -> Money:
+        """An amount in the account's currency."""
+        return Money(amount_minor, self.currency)
+
+    def check_owner(self, customer_id: CustomerId | None) -> None:
+        """Refuses AccountNotFound when a customer is named and the account is another's."""
+        if customer_id is not None and customer_id != self.customer_id:
+            raise account_not_found(self.account_id)
+
+    def check_amount(self, amount: Money) -> None:
+        """Refuses an amount in another currency than the account's."""
+        if amount.currency != self.currency:
+            raise InvalidArgument("amount.currency", f"must be {self.currency}, the currency of the account")
+
+
+class Standing(NamedTuple):
+    """An account with its balance; `account_version` is that of its last movement, 0 before the first."""
+
+    account: Account
+    balance: Money
+    account_version: int
+
+
+def account_not_found(account_id: AccountId) -> AccountNotFound:
+    """The one answer for an account that is missing or another's."""
+    return AccountNotFound(f"there is no account {account_id}", account_id=account_id)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenAccount:
+    """Wish of BOSS: an account under its own number."""
+
+    account_id: AccountId
+    customer_id: CustomerId
+    currency: str
+    plan_id: PlanId | None
+    occurred_at: datetime
+
+    def __post_init__(self) -> None:
+        check_currency("currency", self.currency)
+
+    def opened(self) -> Account:
+        """The account as it starts: balance 0, never billed."""
+        return Account(
+            account_id=self.account_id,
+            customer_id=self.customer_id,
+            currency=self.currency,
+            plan_id=self.plan_id,
+            opened_at=self.occurred_at,
+        )

@@ -1,0 +1,7 @@
+"""Everything billing knows of its database: tables and the only SQL. Rows never leave here."""
+
+from sqlalchemy.ext.asyncio import AsyncConnection as Connection
+
+from billing.store.tables import METADATA
+
+__all__ = ["METADATA", "Connection"]

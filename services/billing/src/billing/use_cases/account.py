@@ -1,0 +1,123 @@
+"""Accounts: open them by the thousand, hang them on plans, look at them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from chassis.errors import Refusal
+from chassis.paging import Page
+from chassis.work import Transaction
+
+from billing.domain.account import (
+    Account,
+    AccountExists,
+    OpenAccount,
+    Standing,
+    account_not_found,
+)
+from billing.domain.facts import account_opened
+from billing.domain.ids import AccountId, CustomerId, PlanId
+from billing.domain.movement import StatementEntry
+from billing.domain.plan import BillPlan, plan_not_found
+from billing.domain.settlement import Plans
+from billing.store import Connection
+from billing.store.account import accounts_for_update, add_accounts, find_account, list_accounts, set_plan
+from billing.store.balance import open_balances, standings, statement_entries
+from billing.store.plan import find_plans
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SetAccountPlan:
+    """Wish to hang an account on a plan, or on none."""
+
+    account_id: AccountId
+    plan_id: PlanId | None
+    occurred_at: datetime
+
+
+async def open_accounts(transaction: Transaction, wanted: Sequence[OpenAccount]) -> list[Standing | Refusal]:
+    """Refuses AccountExists, PlanNotFound, PlanCurrencyDiffers; each item alone."""
+    connection, recorded_at = transaction.connection, transaction.recorded_at
+    plans = await find_plans(connection, (each.plan_id for each in wanted))
+    outcomes = [_opened_or_refused(each, plans) for each in wanted]
+    # Of two wishes for one number in a batch the first has it.
+    first = {each.account_id: each for each in reversed(outcomes) if isinstance(each, Account)}
+    added = await add_accounts(connection, list(first.values()), recorded_at)
+    await open_balances(connection, [first[account_id] for account_id in added], recorded_at)
+    return [
+        _tell_opened(transaction, each, is_new=each.account_id in added and first[each.account_id] is each)
+        if isinstance(each, Account)
+        else each
+        for each in outcomes
+    ]
+
+
+async def set_account_plan(transaction: Transaction, wanted: SetAccountPlan) -> Standing:
+    """Refuses AccountNotFound, PlanNotFound, PlanCurrencyDiffers. A crossing that stands is left standing: the new plan
+    acts on the next one."""
+    connection = transaction.connection
+    account = (await accounts_for_update(connection, {wanted.account_id})).get(wanted.account_id)
+    if account is None:
+        raise account_not_found(wanted.account_id)
+    if wanted.plan_id is not None:
+        _plan(wanted.plan_id, await find_plans(connection, [wanted.plan_id])).check_suits(account)
+    await set_plan(connection, account.account_id, wanted.plan_id)
+    changed = replace(account, plan_id=wanted.plan_id)
+    return (await standings(connection, [changed]))[changed.account_id]
+
+
+async def get_account(connection: Connection, account_id: AccountId, customer_id: CustomerId | None) -> Standing:
+    """Refuses AccountNotFound, also for an account of another than the named customer."""
+    account = await _owned(connection, account_id, customer_id)
+    return (await standings(connection, [account]))[account_id]
+
+
+async def accounts_page(connection: Connection, customer_id: CustomerId | None, page: Page) -> list[Standing]:
+    """One more than the page holds, by account id, so that the caller sees whether another follows."""
+    after = AccountId(page.after) if page.after else None
+    accounts = await list_accounts(connection, customer_id, after=after, limit=page.size + 1)
+    found = await standings(connection, accounts)
+    return [found[account.account_id] for account in accounts]
+
+
+async def statement_page(
+    connection: Connection,
+    account_id: AccountId,
+    customer_id: CustomerId | None,
+    *,
+    before: int | None,
+    limit: int,
+) -> list[StatementEntry]:
+    """Entries of versions below `before`, newest first. Refuses AccountNotFound."""
+    account = await _owned(connection, account_id, customer_id)
+    return await statement_entries(connection, account, before=before, limit=limit)
+
+
+async def _owned(connection: Connection, account_id: AccountId, customer_id: CustomerId | None) -> Account:
+    account = await find_account(connection, account_id)
+    if account is None:
+        raise account_not_found(account_id)
+    account.check_owner(customer_id)
+    return account
+
+
+def _opened_or_refused(wanted: OpenAccount, plans: Plans) -> Account | Refusal:
+    try:
+        if wanted.plan_id is not None:
+            _plan(wanted.plan_id, plans).check_suits(wanted)
+    except Refusal as refusal:
+        return refusal
+    return wanted.opened()
+
+
+def _plan(plan_id: PlanId, plans: Plans) -> BillPlan:
+    if plan_id not in plans:
+        raise plan_not_found(plan_id)
+    return plans[plan_id]
+
+
+def _tell_opened(transaction: Transaction, account: Account, *, is_new: bool) -> Standing | Refusal:
+    if not is_new:
+        return AccountExists(f"account {account.account_id} is open", account_id=account.account_id)
+    transaction.emit(account_opened(account))
+    return Standing(account, account.money(0), 0)

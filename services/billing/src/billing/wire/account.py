@@ -1,0 +1,66 @@
+"""Accounts and their statements on the wire."""
+
+from chassis.ids import check_id
+from chassis.times import from_proto, to_proto
+from touchstone.billing.v1 import billing_pb2
+from touchstone.billing.v1 import billing_service_pb2 as pb
+
+from billing.domain.account import OpenAccount, Standing
+from billing.domain.ids import CustomerId
+from billing.domain.movement import StatementEntry
+from billing.use_cases.account import SetAccountPlan
+from billing.wire.value import account_id_from_proto, money_to_proto, plan_id_from_proto
+
+
+def open_account_from_proto(request: pb.OpenAccountRequest) -> OpenAccount:
+    """The wish of BOSS."""
+    return OpenAccount(
+        account_id=account_id_from_proto(request.account_id),
+        customer_id=CustomerId(check_id("customer_id", request.customer_id)),
+        currency=request.currency,
+        plan_id=plan_id_from_proto(request.plan_id),
+        occurred_at=from_proto(request.occurred_at, "occurred_at"),
+    )
+
+
+def account_opened_to_proto(standing: Standing) -> pb.OpenAccountResponse:
+    """The answer to OpenAccount."""
+    return pb.OpenAccountResponse(account=account_to_proto(standing))
+
+
+def set_account_plan_from_proto(request: pb.SetAccountPlanRequest) -> SetAccountPlan:
+    """The wish to change a plan."""
+    return SetAccountPlan(
+        account_id=account_id_from_proto(request.account_id),
+        plan_id=plan_id_from_proto(request.plan_id),
+        occurred_at=from_proto(request.occurred_at, "occurred_at"),
+    )
+
+
+def account_to_proto(standing: Standing) -> billing_pb2.Account:
+    """The account with where it stands."""
+    account = standing.account
+    return billing_pb2.Account(
+        account_id=account.account_id,
+        customer_id=account.customer_id,
+        currency=account.currency,
+        balance=money_to_proto(standing.balance),
+        account_version=standing.account_version,
+        plan_id=account.plan_id or "",
+        opened_at=to_proto(account.opened_at),
+        below_threshold=account.below_threshold,
+    )
+
+
+def statement_entry_to_proto(entry: StatementEntry) -> billing_pb2.StatementEntry:
+    """One line of a statement."""
+    return billing_pb2.StatementEntry(
+        transaction_id=entry.transaction_id,
+        kind=entry.kind,
+        amount=money_to_proto(entry.amount),
+        balance_after=money_to_proto(entry.balance_after),
+        account_version=entry.account_version,
+        description=entry.note,
+        occurred_at=to_proto(entry.occurred_at),
+        recorded_at=to_proto(entry.recorded_at),
+    )
