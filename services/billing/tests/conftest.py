@@ -1,0 +1,36 @@
+"""Billing for tests: its real parts on a database of the test's own."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+from billing.__main__ import PROCESS
+from billing.wire import FACTS
+from chassis.database import async_url
+from chassis.embedded import NatsServer
+from chassis.testing import Database, Databases, Keys
+from chassis.testing.serving import Serving, serving
+from chassis.work import Work
+from sqlalchemy.ext.asyncio import create_async_engine
+
+from services.billing.tests.factories import RECORDED_AT
+
+
+@pytest.fixture
+async def fresh(database: Databases) -> Database:
+    """A database as billing's migrations leave it."""
+    return await database(PROCESS)
+
+
+@pytest.fixture
+async def work(fresh: Database) -> AsyncIterator[Work]:
+    """Transactions with the service's login, without a process around them."""
+    engine = create_async_engine(async_url(fresh.url))
+    yield Work(engine, FACTS, now=lambda: RECORDED_AT)
+    await engine.dispose()
+
+
+@pytest.fixture
+async def served(fresh: Database, nats: NatsServer, keys: Keys) -> AsyncIterator[Serving]:
+    """Billing, serving gRPC."""
+    async with serving(PROCESS, fresh, nats, keys) as running:
+        yield running
