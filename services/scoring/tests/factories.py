@@ -4,13 +4,15 @@ from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
 
 import numpy as np
+from chassis.money import Money
 from hypothesis import strategies as st
 from scoring.domain.bgnbd import BgNbd
-from scoring.domain.history import CustomerId, Population, PurchaseDay, Summary
+from scoring.domain.history import CustomerId, Population, Purchase, PurchaseDay, Summary
 from scoring.domain.run import RunTerms
 
 UNTIL = date(2026, 6, 30)
 AS_OF = datetime(2026, 7, 1, tzinfo=UTC)
+RECORDED_AT = datetime(2026, 7, 1, 3, tzinfo=UTC)
 
 positive = st.floats(0.05, 30, allow_nan=False)
 models = st.builds(BgNbd, r=positive, alpha=positive, a=positive, b=positive)
@@ -70,6 +72,12 @@ def drawn_purchases(customers: int, *, seed: int, until: date = UNTIL) -> list[P
 def _on_days(customer: CustomerId, days: Sequence[int], amounts: Sequence[float]) -> list[PurchaseDay]:
     pairs = zip(days, amounts, strict=True)
     return [PurchaseDay(customer, date.fromordinal(day), 1, round(amount)) for day, amount in pairs]
+
+
+def as_arrived(day: PurchaseDay, *, currency: str = "CNY", hour: int = 12) -> Purchase:
+    """A purchase day as the purchase that made it, at noon unless said."""
+    moment = datetime(day.day.year, day.day.month, day.day.day, hour, tzinfo=UTC)
+    return Purchase(day.customer_id, Money(day.amount_minor, currency), moment)
 
 
 def terms(**changes: object) -> RunTerms:

@@ -7,11 +7,12 @@ met, so only the days after it are repeats.
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from fractions import Fraction
 from typing import NewType
 
 import numpy as np
+from chassis.money import Money
 from numpy.typing import NDArray
 
 CustomerId = NewType("CustomerId", str)
@@ -30,6 +31,15 @@ class PurchaseDay:
     day: date
     purchases: int
     amount_minor: int
+
+
+@dataclass(frozen=True, slots=True)
+class Purchase:
+    """One purchase as it arrived: whose, what it cost (0 or more), and when it was in business time."""
+
+    customer_id: CustomerId
+    amount: Money
+    occurred_at: datetime
 
 
 @dataclass(frozen=True, slots=True)

@@ -106,7 +106,10 @@ class RunFigures:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """A stored run. `revision` is 0 until it is published and the number of its last publication from then on."""
+    """A stored run. `revision` is 0 until it is published and the number of its last publication from then on.
+
+    `current` says whether it is the published run that counts now; at most one is.
+    """
 
     run_id: RunId
     terms: RunTerms
@@ -114,6 +117,7 @@ class Run:
     model_version: str
     recorded_at: datetime
     revision: int
+    current: bool
 
 
 @dataclass(frozen=True, slots=True)
