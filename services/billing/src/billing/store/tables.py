@@ -36,7 +36,7 @@ BILL_PLANS = Table(
     Column("target_balance_minor", BigInteger, nullable=False),
     Column("due_days", Integer, nullable=False),
     Column("revision", BigInteger, nullable=False),
-    Column("recorded_at", DateTime(timezone=True), nullable=False, comment="of this revision"),
+    Column("recorded_at", DateTime(timezone=True), nullable=False, doc="of this revision"),
     CheckConstraint("threshold_minor >= 0 AND target_balance_minor >= threshold_minor", name="bill_plans_amounts"),
     CheckConstraint("due_days >= 0 AND revision > 0", name="bill_plans_signs"),
 )
@@ -48,10 +48,10 @@ ACCOUNTS = Table(
     Column("customer_id", Text, nullable=False),
     Column("currency", Text, nullable=False),
     Column("plan_id", Text, ForeignKey("bill_plans.plan_id")),
-    Column("opened_at", DateTime(timezone=True), nullable=False, comment="business time"),
+    Column("opened_at", DateTime(timezone=True), nullable=False, doc="business time"),
     Column("recorded_at", DateTime(timezone=True), nullable=False),
-    Column("crossed_threshold_minor", BigInteger, comment="set while the balance is below the threshold it crossed"),
-    Column("crossed_version", BigInteger, comment="account version of the debit that crossed"),
+    Column("crossed_threshold_minor", BigInteger, doc="set while the balance is below the threshold it crossed"),
+    Column("crossed_version", BigInteger, doc="account version of the debit that crossed"),
     CheckConstraint("num_nulls(crossed_threshold_minor, crossed_version) IN (0, 2)", name="accounts_crossing"),
     Index("accounts_customer", "customer_id", "account_id"),
 )
@@ -63,7 +63,7 @@ CHARGES = Table(
     Column("account_id", Text, ForeignKey("accounts.account_id"), nullable=False),
     Column("amount_minor", BigInteger, nullable=False),
     Column("description", Text, nullable=False),
-    Column("transaction_id", Text, unique=True, comment="null for a charge of zero, which the ledger does not know"),
+    Column("transaction_id", Text, unique=True, doc="null for a charge of zero, which the ledger does not know"),
     Column("occurred_at", DateTime(timezone=True), nullable=False),
     Column("recorded_at", DateTime(timezone=True), nullable=False),
     CheckConstraint("amount_minor >= 0", name="charges_amount"),
@@ -81,7 +81,7 @@ BILLS = Table(
     Column("amount_minor", BigInteger, nullable=False),
     Column("balance_at_issue_minor", BigInteger, nullable=False),
     Column("threshold_minor", BigInteger, nullable=False),
-    Column("transaction_id", Text, nullable=False, unique=True, comment="the debit that crossed: one bill for each"),
+    Column("transaction_id", Text, nullable=False, unique=True, doc="the debit that crossed: one bill for each"),
     Column("issued_at", DateTime(timezone=True), nullable=False),
     Column("due_at", DateTime(timezone=True), nullable=False),
     Column("recorded_at", DateTime(timezone=True), nullable=False),
@@ -94,9 +94,9 @@ BILLS = Table(
 BILL_PAYMENTS = Table(
     "bill_payments",
     METADATA,
-    Column("bill_id", Text, ForeignKey("bills.bill_id"), primary_key=True, comment="a bill is paid once"),
+    Column("bill_id", Text, ForeignKey("bills.bill_id"), primary_key=True, doc="a bill is paid once"),
     Column("transaction_id", Text, nullable=False, unique=True),
-    Column("paid_at", DateTime(timezone=True), nullable=False, comment="business time"),
+    Column("paid_at", DateTime(timezone=True), nullable=False, doc="business time"),
     Column("recorded_at", DateTime(timezone=True), nullable=False),
 )
 
