@@ -2,8 +2,6 @@
 
 from datetime import UTC, datetime, timedelta
 
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
-
 from chassis.errors import Refusal
 from ledger import (
     AccountId,
@@ -24,6 +22,7 @@ from ledger import (
     Shortfall,
     Source,
 )
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 ANNA, BEN = AccountId("points:anna"), AccountId("points:ben")
 ISSUED, REDEEMED = AccountId("issued"), AccountId("redeemed")

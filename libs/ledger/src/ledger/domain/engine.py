@@ -109,11 +109,12 @@ class Books:
 class Draft:
     """One command at work: sees the books through its own copies."""
 
-    __slots__ = ("_accounts", "_books", "booked")
+    __slots__ = ("_accounts", "_books", "_originals", "booked")
 
     def __init__(self, books: Books) -> None:
         self._books = books
         self._accounts: dict[AccountId, Account] = {}
+        self._originals: dict[Source, Original] = {}
         self.booked: list[Posted] = []
 
     def keep(self) -> None:
@@ -122,10 +123,7 @@ class Draft:
         books.accounts.update(self._accounts)
         for posted in self.booked:
             books.booked[posted.source] = posted
-            if posted.reverses is not None:
-                original = books.originals[posted.reverses]
-                dealt_with = original.reversed_amount + posted.reversed_amount
-                books.originals[original.source] = original._replace(reversed_amount=dealt_with)
+        books.originals.update(self._originals)
         for account in self._accounts.values():
             for hold_id in account.holds:
                 books.holds[hold_id] = account.id
@@ -260,6 +258,8 @@ class Draft:
                 back = undone(leg.taken, -leg.amount, skip=original.reversed_amount, amount=part)
                 account = self._settled(leg.account, command.occurred_at)
                 lines.append(account.give_back(part, back, at=command.occurred_at, regrant_for=command.regrant_for))
+        dealt_with = original.reversed_amount + amount
+        self._originals[original.source] = original._replace(reversed_amount=dealt_with)
         return _posted(command, self.account(lines[0].account).asset, lines, system_lines)._replace(
             reverses=original.source, reversed_before=original.reversed_amount, reversed_amount=amount
         )
@@ -277,12 +277,13 @@ class Draft:
         return amount
 
     def _original(self, source: Source) -> Original:
-        originals, booked = self._books.originals, self._books.booked
-        if source not in originals and source in booked:
-            originals[source] = self._original_of(booked[source])
-        if source not in originals:
+        original = self._books.originals.get(source)
+        if original is not None:
+            return original
+        posted = self._books.booked.get(source)
+        if posted is None:
             raise TransactionNotFound(f"there is no transaction {source}", source=source)
-        return originals[source]
+        return self._original_of(posted)
 
     def _original_of(self, posted: Posted) -> Original:
         """A transaction of this very batch, seen as one that may be reversed."""

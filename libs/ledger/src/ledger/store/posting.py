@@ -7,8 +7,9 @@ whether it has anything in lots or on hold.
 """
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
+from typing import Any
 
 from asyncpg import Record
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -29,15 +30,17 @@ from ledger.domain.command import (
 )
 from ledger.domain.engine import HOLD_EXPIRY, LOT_EXPIRY, Books, Leg, Original
 from ledger.domain.posting import LotMove, Posted
+from ledger.store.arrays import array_of_instants, array_of_numbers, array_of_texts
 from ledger.store.driver import fetch
 
 LOCK_ACCOUNTS = """
 SELECT id, asset, balance, held, in_lots, floor, version,
-       (SELECT array_agg(source) FROM ledger_transactions WHERE source = ANY($2::text[])) AS known_sources
+       (SELECT array_agg(source) FROM ledger_transactions WHERE source = ANY($2::text::text[])) AS known_sources
 FROM ledger_accounts
-WHERE id = ANY($1::text[]
-    || ARRAY(SELECT account_id FROM ledger_holds WHERE id = ANY($3::text[]))
-    || ARRAY(SELECT account_id FROM ledger_entries WHERE source = ANY($4::text[]) AND account_version IS NOT NULL))
+WHERE id = ANY($1::text::text[]
+    || ARRAY(SELECT account_id FROM ledger_holds WHERE id = ANY($3::text::text[]))
+    || ARRAY(SELECT account_id FROM ledger_entries
+             WHERE source = ANY($4::text::text[]) AND account_version IS NOT NULL))
 ORDER BY id
 FOR UPDATE"""
 
@@ -73,7 +76,6 @@ JOIN ledger_lots l ON l.account_id = m.account_id AND l.account_version = m.lot
 ORDER BY l.priority, l.expires_at NULLS LAST, l.account_version"""
 
 Step = tuple[AccountId, int]
-Columns = tuple[list[object], ...]
 
 
 async def load_for_update(
@@ -82,7 +84,8 @@ async def load_for_update(
     """Lock every account the commands touch and bring what the engine must know of them."""
     accounts, holds, originals = _asked(commands)
     sources = [command.source for command in commands]
-    rows = await fetch(connection, LOCK_ACCOUNTS, list(accounts - system_accounts), sources, holds, originals)
+    asked = (accounts - system_accounts, sources, holds, originals)
+    rows = await fetch(connection, LOCK_ACCOUNTS, *map(array_of_texts, asked))
     books = Books(system_accounts)
     for row in rows:
         account = Account(*row[:7])
@@ -97,7 +100,7 @@ async def load_accounts_for_update(
     connection: AsyncConnection, accounts: Sequence[AccountId], system_accounts: frozenset[AccountId]
 ) -> Books:
     """Lock accounts for nothing but what is due on them."""
-    rows = await fetch(connection, LOCK_ACCOUNTS, accounts, [], [], [])
+    rows = await fetch(connection, LOCK_ACCOUNTS, array_of_texts(accounts), "{}", "{}", "{}")
     books = Books(system_accounts, {row["id"]: Account(*row[:7]) for row in rows})
     await _load_behind_the_lock(connection, books, [], [])
     return books
@@ -202,6 +205,15 @@ _LOTS = (
 _MOVES = "text account_id, bigint account_version, bigint lot, bigint amount"
 _HOLDS = "text id, text account_id, bigint account_version, bigint amount, timestamptz expires_at, text state"
 
+_ARRAY_TEXT: dict[str, Callable[[Sequence[Any]], str]] = {
+    "text": array_of_texts,
+    "jsonb": array_of_texts,
+    "timestamptz": array_of_instants,
+    "bigint": array_of_numbers,
+    "integer": array_of_numbers,
+    "smallint": array_of_numbers,
+    "boolean": array_of_numbers,
+}
 
 _UPDATE_ACCOUNTS = """
 UPDATE ledger_accounts AS a
@@ -215,7 +227,7 @@ _HOLD_CHANGES = "ON CONFLICT (id) DO UPDATE SET state = excluded.state"
 def _rows(spec: str, start: int) -> tuple[str, str, int]:
     """`unnest($1::text[], …) AS new (…)`, the names, and the number after the last argument."""
     pairs = [column.split() for column in spec.split(", ")]
-    arrays = ", ".join(f"${start + number}::{kind}[]" for number, (kind, _) in enumerate(pairs))
+    arrays = ", ".join(f"${number}::text::{kind}[]" for number, (kind, _) in enumerate(pairs, start))
     names = ", ".join(name for _, name in pairs)
     return f"unnest({arrays}) AS new ({names})", names, start + len(pairs)
 
@@ -250,27 +262,33 @@ SAVE = {(lots, holds): save_statement(lots=lots, holds=holds) for lots in (False
 
 async def save(connection: AsyncConnection, books: Books, recorded_at: datetime) -> None:
     """Write everything the batch booked, by one statement."""
-    if not books.booked:
-        return
+    if books.booked:
+        statement, arguments = saving(books, recorded_at)
+        await fetch(connection, statement, *arguments)
+
+
+def saving(books: Books, recorded_at: datetime) -> tuple[str, list[str]]:
+    """The statement that writes what the batch booked, and its columns."""
     booked = books.booked.values()
     lots, moves = _lot_columns(books, booked)
     holds = _hold_columns(books, booked)
-    arguments = [*_account_columns(books, booked), *_transaction_columns(booked, recorded_at), *lots, *moves, *holds]
-    await fetch(connection, SAVE[bool(moves), bool(holds)], *arguments, *_entry_columns(booked))
+    columns = [*_account_columns(books, booked), *_transaction_columns(booked, recorded_at), *lots, *moves, *holds]
+    return SAVE[bool(moves), bool(holds)], [*columns, *_entry_columns(booked)]
 
 
-def _transposed(rows: Sequence[tuple[object, ...]]) -> Columns:
-    """Rows as columns; no columns at all where there are no rows."""
-    return tuple(map(list, zip(*rows, strict=True)))
+def _columns(spec: str, rows: Sequence[tuple[Any, ...]]) -> list[str]:
+    """Rows as columns, each the text of an array; no columns at all where there are no rows."""
+    kinds = [column.split()[0] for column in spec.split(", ")]
+    return [_ARRAY_TEXT[kind](column) for kind, column in zip(kinds, zip(*rows, strict=True), strict=False)]
 
 
-def _account_columns(books: Books, booked: Iterable[Posted]) -> Columns:
+def _account_columns(books: Books, booked: Iterable[Posted]) -> list[str]:
     changed = {line.account for posted in booked for line in posted.lines}
     accounts = [books.accounts[account_id] for account_id in sorted(changed)]
-    return _transposed([(a.id, a.balance, a.held, a.in_lots, a.floor, a.version) for a in accounts])
+    return _columns(_ACCOUNTS, [(a.id, a.balance, a.held, a.in_lots, a.floor, a.version) for a in accounts])
 
 
-def _transaction_columns(booked: Iterable[Posted], recorded_at: datetime) -> Columns:
+def _transaction_columns(booked: Iterable[Posted], recorded_at: datetime) -> list[str]:
     rows = [
         (
             posted.source,
@@ -286,10 +304,10 @@ def _transaction_columns(booked: Iterable[Posted], recorded_at: datetime) -> Col
         )
         for posted in booked
     ]
-    return _transposed(rows)
+    return _columns(_TRANSACTIONS, rows)
 
 
-def _entry_columns(booked: Iterable[Posted]) -> Columns:
+def _entry_columns(booked: Iterable[Posted]) -> list[str]:
     rows: list[tuple[object, ...]] = []
     for posted in booked:
         source, occurred_at = posted.source, posted.occurred_at
@@ -297,10 +315,10 @@ def _entry_columns(booked: Iterable[Posted]) -> Columns:
             rows.append((source, number, *line[:7], occurred_at))
         for number, other in enumerate(posted.system_lines, start=len(posted.lines)):
             rows.append((source, number, other.account, other.amount, None, None, None, None, None, occurred_at))
-    return _transposed(rows)
+    return _columns(_ENTRIES, rows)
 
 
-def _lot_columns(books: Books, booked: Iterable[Posted]) -> tuple[Columns, Columns]:
+def _lot_columns(books: Books, booked: Iterable[Posted]) -> tuple[list[str], list[str]]:
     moves = [
         (line.account, line.account_version, move.lot, move.amount)
         for posted in booked
@@ -310,14 +328,14 @@ def _lot_columns(books: Books, booked: Iterable[Posted]) -> tuple[Columns, Colum
     changed = sorted({(account_id, lot) for account_id, _, lot, _ in moves})
     lots = [(account_id, books.accounts[account_id].lots[lot]) for account_id, lot in changed]
     rows = [(a, lot.version, lot.granted, lot.remaining, *lot.terms, lot.expired) for a, lot in lots]
-    return _transposed(rows), _transposed(moves)
+    return _columns(_LOTS, rows), _columns(_MOVES, moves)
 
 
-def _hold_columns(books: Books, booked: Iterable[Posted]) -> Columns:
+def _hold_columns(books: Books, booked: Iterable[Posted]) -> list[str]:
     changed: dict[str, Hold] = {}
     for posted in booked:
         for line in posted.lines:
             if line.held_change:
                 hold = books.accounts[line.account].holds[posted.ends or HoldId(posted.source)]
                 changed[hold.id] = hold
-    return _transposed([hold[:6] for hold in changed.values()])
+    return _columns(_HOLDS, [hold[:6] for hold in changed.values()])
