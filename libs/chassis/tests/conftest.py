@@ -11,11 +11,10 @@ HERE = str(Path(__file__).parent)
 sys.path.insert(0, HERE)
 os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [HERE, os.environ.get("PYTHONPATH", "")]))
 
-from probe.service import PROCESS  # noqa: E402 - importable from here on
-
 from chassis.embedded import NatsServer  # noqa: E402
 from chassis.testing import Databases, Keys  # noqa: E402
 from chassis.testing.serving import Serving, serving  # noqa: E402
+from probe.service import PROCESS  # noqa: E402 - importable from here on
 
 
 @pytest.fixture

@@ -5,16 +5,15 @@ from datetime import UTC, datetime
 
 import grpc
 import pytest
+from chassis.ids import new_id
+from chassis.testing.serving import Serving
+from chassis.times import to_proto
 from google.rpc import error_details_pb2
 from grpc_status import rpc_status
 from sqlalchemy import text
 from touchstone.billing.v1 import billing_service_pb2 as pb
 from touchstone.billing.v1 import billing_service_pb2_grpc
 from touchstone.common.v1.common_pb2 import Money
-
-from chassis.ids import new_id
-from chassis.testing.serving import Serving
-from chassis.times import to_proto
 
 WHEN = to_proto(datetime(2026, 1, 1, tzinfo=UTC))
 
@@ -58,3 +57,82 @@ async def test_fifty_twins_make_one_effect_one_event_and_fifty_equal_answers(pro
     assert await scalar(probe, "SELECT total FROM sums") == 5
     assert await scalar(probe, "SELECT count(*) FROM outbox") == 1
     assert await scalar(probe, "SELECT count(*) FROM effects") == 1
+
+
+async def test_another_body_under_the_same_id_is_refused_and_does_nothing(probe: Serving) -> None:
+    await stub(probe).Charge(charge(5, "one"))
+    with pytest.raises(grpc.aio.AioRpcError) as refused:
+        await stub(probe).Charge(charge(6, "one"))
+    assert (refused.value.code(), reason(refused.value)) == (grpc.StatusCode.INVALID_ARGUMENT, "REQUEST_ID_REUSED")
+    assert await scalar(probe, "SELECT total FROM sums") == 5
+
+
+async def test_the_same_id_of_another_caller_is_another_request(probe: Serving) -> None:
+    for subject in ("boss", "crm"):
+        channel = probe.channel("billing.charge", subject=subject)
+        await billing_service_pb2_grpc.ChargingServiceStub(channel).Charge(charge(5, "same"))
+    assert await scalar(probe, "SELECT total FROM sums") == 10
+
+
+async def test_a_refusal_leaves_no_row_and_the_id_may_be_used_again(probe: Serving) -> None:
+    with pytest.raises(grpc.aio.AioRpcError) as refused:
+        await stub(probe).Charge(charge(13, "again"))
+    assert (refused.value.code(), reason(refused.value)) == (grpc.StatusCode.FAILED_PRECONDITION, "NOT_COUNTED")
+    assert await scalar(probe, "SELECT count(*) FROM handled_requests") == 0
+    await stub(probe).Charge(charge(5, "again"))
+    assert await scalar(probe, "SELECT total FROM sums") == 5
+
+
+async def test_fifty_concurrent_charges_lose_none(probe: Serving) -> None:
+    await asyncio.gather(*(stub(probe).Charge(charge(1)) for _ in range(50)))
+    assert await scalar(probe, "SELECT total FROM sums") == 50
+
+
+async def test_in_a_batch_each_item_has_its_own_outcome(probe: Serving) -> None:
+    malformed = charge(1, account_id="no spaces allowed")
+    requests = [
+        charge(1),
+        charge(13),
+        charge(-1),
+        malformed,
+        charge(2, "twice"),
+        charge(2, "twice"),
+        charge(3, "twice"),
+    ]
+    results = (await stub(probe).BatchCharge(pb.BatchChargeRequest(requests=requests))).results
+    kinds = [each.WhichOneof("result") for each in results]
+    assert kinds == ["response", "error", "error", "error", "response", "response", "error"]
+    assert results[4] == results[5]
+    assert await scalar(probe, "SELECT total FROM sums") == 3
+
+
+async def test_what_breaks_in_a_batch_breaks_alone(probe: Serving) -> None:
+    requests = [charge(1), charge(666), charge(2)]
+    results = (await stub(probe).BatchCharge(pb.BatchChargeRequest(requests=requests))).results
+    assert [each.WhichOneof("result") for each in results] == ["response", "error", "response"]
+    assert results[1].error.message == "internal error"
+    assert await scalar(probe, "SELECT total FROM sums") == 3
+
+
+async def test_an_oversized_batch_is_refused_whole(probe: Serving) -> None:
+    requests = [charge(1) for _ in range(1001)]
+    with pytest.raises(grpc.aio.AioRpcError) as refused:
+        await stub(probe).BatchCharge(pb.BatchChargeRequest(requests=requests))
+    assert refused.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+    assert await scalar(probe, "SELECT count(*) FROM handled_requests") == 0
+
+
+async def test_a_thousand_cancelled_calls_leave_the_pool_whole(probe: Serving) -> None:
+    async def cancelled(number: int) -> None:
+        call = stub_.Charge(charge(99, how="alone", account_id=f"a-{number % 7}"))
+        await asyncio.sleep(0.001 * (number % 20))
+        call.cancel()
+
+    stub_ = stub(probe)
+    for start in range(0, 1000, 100):
+        await asyncio.gather(*(cancelled(start + number) for number in range(100)))
+    await probe.work.finish()
+    assert probe.running.engine.pool.checkedout() == 1  # the relay's own
+    await stub_.Charge(charge(5, account_id="after"))
+    claimed = await scalar(probe, "SELECT count(*) FROM handled_requests WHERE caller = 'boss'")
+    assert await scalar(probe, "SELECT count(*) FROM outbox") == claimed

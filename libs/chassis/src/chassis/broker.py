@@ -66,7 +66,8 @@ class Broker:
     async def close(self) -> None:
         """Sends what is buffered and leaves."""
         with contextlib.suppress(nats.errors.Error, TimeoutError):
-            await asyncio.wait_for(self._client.drain(), 5.0)
+            async with asyncio.timeout(5.0):
+                await self._client.drain()
 
     async def ensure_streams(self) -> None:
         """Creates a stream that is missing, unless the streams are managed elsewhere."""

@@ -148,7 +148,8 @@ class Relay:
             self._wake.clear()
             if not await self._publish_some(connection):
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._wake.wait(), _POLL_SECONDS)
+                    async with asyncio.timeout(_POLL_SECONDS):
+                        await self._wake.wait()
 
     async def _publish_some(self, connection: AsyncConnection) -> bool:
         """Publishes a batch and marks what was acknowledged; whether there may be more at once."""

@@ -175,9 +175,13 @@ async def _for_ever(task: Callable[[], Awaitable[None]]) -> None:
 
 
 async def _cancel(tasks: Sequence[asyncio.Task[None]]) -> None:
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
+    """Ends the tasks. Asked again until they have: `asyncio.wait_for`, which the broker's client uses, loses a
+    cancellation that comes at the moment its result does (CPython before 3.12)."""
+    pending = set(tasks)
+    while pending:
+        for task in pending:
+            task.cancel()
+        _, pending = await asyncio.wait(pending, timeout=0.5)
 
 
 def run(process: Process[Any]) -> None:

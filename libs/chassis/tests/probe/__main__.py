@@ -1,7 +1,7 @@
 """`python -m probe serve|migrate`."""
 
-from probe.service import PROCESS
-
 from chassis.process import run
+
+from probe.service import PROCESS
 
 run(PROCESS)

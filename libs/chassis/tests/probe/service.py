@@ -6,11 +6,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from probe.store import EFFECTS
-from sqlalchemy import insert, text
-from touchstone.billing.v1 import billing_events_pb2, billing_service_pb2_grpc
-from touchstone.billing.v1 import billing_service_pb2 as pb
-
 from chassis.consumers import Delivery, Handlers
 from chassis.errors import InvalidArgument, Refusal
 from chassis.gathering import Gatherer, answer_batch
@@ -20,6 +15,11 @@ from chassis.rpc.errors import item_result
 from chassis.settings import ServiceSettings
 from chassis.times import from_proto, to_proto
 from chassis.work import Transaction, ask
+from sqlalchemy import insert, text
+from touchstone.billing.v1 import billing_events_pb2, billing_service_pb2_grpc
+from touchstone.billing.v1 import billing_service_pb2 as pb
+
+from probe.store import EFFECTS
 
 _ADD = text("""
 INSERT INTO sums (account_id, total) VALUES (:account_id, :amount)
@@ -121,13 +121,13 @@ class ChargingApi(billing_service_pb2_grpc.ChargingServiceServicer):
         self._work = parts.work
         self._gatherer = Gatherer(parts.work, "add", add_many, pb.ChargeResponse)
 
-    async def Charge(self, request: pb.ChargeRequest, context: Any) -> pb.ChargeResponse:  # noqa: N802
+    async def Charge(self, request: pb.ChargeRequest, context: Any) -> pb.ChargeResponse:
         asked = ask(request, read(request))
         if request.description == "alone":
             return await self._work.answer("add", asked, add, pb.ChargeResponse)
         return await self._gatherer.answer(asked)
 
-    async def BatchCharge(self, request: pb.BatchChargeRequest, context: Any) -> pb.BatchChargeResponse:  # noqa: N802
+    async def BatchCharge(self, request: pb.BatchChargeRequest, context: Any) -> pb.BatchChargeResponse:
         results = await answer_batch(
             self._work,
             "add",

@@ -1,8 +1,7 @@
 """Two tables: sums by account, and which events had an effect."""
 
-from sqlalchemy import BigInteger, Column, Identity, MetaData, Table, Text
-
 from chassis.tables import chassis_tables
+from sqlalchemy import BigInteger, Column, Identity, MetaData, Table, Text
 
 METADATA = MetaData()
 chassis_tables(METADATA)

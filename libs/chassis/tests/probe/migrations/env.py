@@ -1,7 +1,6 @@
 """Runs the probe's migrations."""
 
-from probe.store import METADATA
-
 from chassis.migrations import run_env
+from probe.store import METADATA
 
 run_env(METADATA)

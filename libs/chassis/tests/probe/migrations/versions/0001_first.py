@@ -1,9 +1,8 @@
 """The chassis's tables and the probe's two."""
 
 from alembic import op
-from probe.store import EFFECTS, METADATA, SUMS
-
 from chassis.migrations import append_only, create_chassis_tables
+from probe.store import EFFECTS, METADATA, SUMS
 
 revision = "0001"
 down_revision = None

@@ -1,0 +1,99 @@
+"""Who may call: every method is closed until its option opens it, and a member reaches the member's own data only."""
+
+from datetime import UTC, datetime
+
+import grpc
+import pytest
+from chassis.auth import Caller
+from chassis.rpc.access import Admission, NotYourCustomer, ScopeMissing, admission_of
+from chassis.testing import Keys
+from chassis.testing.serving import Serving
+from chassis.times import to_proto
+from chassis.tokens import Minter, new_key
+from google.protobuf import descriptor_pool
+from probe.service import PROCESS
+from touchstone.billing.v1 import billing_service_pb2 as pb
+from touchstone.billing.v1 import billing_service_pb2_grpc
+from touchstone.campaign.v1 import campaign_service_pb2  # noqa: F401 - registers its services
+from touchstone.common.v1 import operations_service_pb2  # noqa: F401 - registers its services
+from touchstone.common.v1.common_pb2 import Money
+from touchstone.member.v1 import member_service_pb2  # noqa: F401 - registers its services
+from touchstone.scoring.v1 import scoring_service_pb2  # noqa: F401 - registers its services
+from touchstone.touchpoint.v1 import touchpoint_service_pb2  # noqa: F401 - registers its services
+
+assert PROCESS.name == "probe"
+REQUEST = pb.ChargeRequest(
+    request_id="r-1",
+    account_id="a-1",
+    amount=Money(minor_units=1, currency="CNY"),
+    occurred_at=to_proto(datetime(2026, 1, 1, tzinfo=UTC)),
+)
+FILES = ("member", "billing", "campaign", "touchpoint", "scoring")
+
+
+async def code_of(channel: grpc.aio.Channel) -> grpc.StatusCode:
+    """What a charge over this channel ends with."""
+    try:
+        await billing_service_pb2_grpc.ChargingServiceStub(channel).Charge(REQUEST)
+    except grpc.aio.AioRpcError as error:
+        return error.code()
+    return grpc.StatusCode.OK
+
+
+async def test_a_scope_opens_a_method_and_nothing_else_does(probe: Serving) -> None:
+    assert await code_of(probe.channel("billing.charge")) is grpc.StatusCode.OK
+    assert await code_of(probe.channel("billing.read", "operations")) is grpc.StatusCode.PERMISSION_DENIED
+    assert await code_of(probe.channel()) is grpc.StatusCode.PERMISSION_DENIED
+    assert await code_of(probe.channel("billing.charge", customer_id="c-1")) is grpc.StatusCode.PERMISSION_DENIED
+
+
+async def test_only_a_valid_token_of_ours_names_a_caller(probe: Serving, keys: Keys) -> None:
+    scopes = ["billing.charge"]
+    tokens = {
+        "none": "",
+        "noise": "a.b.c",
+        "expired": keys.mint("boss", scopes, lifetime_seconds=-120),
+        "a key that is not ours": Minter(new_key()).mint("boss", scopes),
+        "another audience": Minter(keys.key, audience="elsewhere").mint("boss", scopes),
+        "another issuer": Minter(keys.key, issuer="elsewhere").mint("boss", scopes),
+        "signature cut off": keys.mint("boss", scopes).rpartition(".")[0] + ".",
+        "no algorithm": "eyJhbGciOiJub25lIiwidHlwIjoiYXQrand0In0.eyJzdWIiOiJib3NzIn0.",
+        "too long": keys.mint("boss", ["x" * 10_000]),
+    }
+    for what, token in tokens.items():
+        assert await code_of(probe.channel(token=token)) is grpc.StatusCode.UNAUTHENTICATED, what
+
+
+def test_every_method_of_the_contracts_says_who_may_call_it() -> None:
+    pool = descriptor_pool.Default()
+    names = [f"touchstone/{name}/v1/{name}_service.proto" for name in FILES]
+    names.append("touchstone/common/v1/operations_service.proto")
+    methods = [
+        method
+        for name in names
+        for service in pool.FindFileByName(name).services_by_name.values()
+        for method in service.methods
+    ]
+    assert len(methods) > 60
+    assert [method.full_name for method in methods if not admission_of(method).scopes] == []
+    for method in methods:
+        field = admission_of(method).owner_field
+        assert not field or field in method.input_type.fields_by_name, method.full_name
+
+
+def test_a_method_without_the_option_is_closed_to_everybody() -> None:
+    everybody = Caller("boss", frozenset({"billing.charge", ""}), None, "", 0.0)
+    with pytest.raises(ScopeMissing):
+        Admission(frozenset(), "").check_caller(everybody)
+
+
+def test_a_member_is_admitted_with_the_members_own_id_only() -> None:
+    member = Caller("app", frozenset({"billing.read"}), "c-1", "", 0.0)
+    admission = Admission(frozenset({"billing.read"}), "customer_id")
+    admission.check_caller(member)
+    admission.check_owner(member, pb.GetAccountRequest(account_id="a-1", customer_id="c-1"))
+    for customer_id in ("", "c-2", "does-not-exist"):
+        with pytest.raises(NotYourCustomer):
+            admission.check_owner(member, pb.GetAccountRequest(account_id="a-1", customer_id=customer_id))
+    with pytest.raises(NotYourCustomer):
+        Admission(frozenset({"billing.read"}), "").check_caller(member)
