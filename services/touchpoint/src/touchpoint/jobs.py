@@ -1,19 +1,17 @@
-"""Work that is not asked for call by call: sending webhooks all the time, expiring opportunities in portions."""
+"""Work that nobody asks for call by call: webhooks are sent as long as the process runs."""
 
 import asyncio
 import random
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 import structlog
 from chassis.ids import new_id
-from chassis.work import Ask, Transaction, Work
+from chassis.work import Work
 from opentelemetry import metrics
-from touchstone.touchpoint.v1 import touchpoint_service_pb2 as pb
 
 from touchpoint.clients.webhook import WebhookSender
 from touchpoint.domain.delivery import Delivery, RetrySchedule
 from touchpoint.settings import TouchpointSettings
-from touchpoint.use_cases import opportunities
 from touchpoint.use_cases.deliveries import (
     LeasedDelivery,
     LeaseDeliveries,
@@ -99,22 +97,3 @@ class DeliveryWorker:
 
 def _count(delivery: Delivery | None) -> None:
     _attempts.add(1, {"state": "lease_lost" if delivery is None else delivery.state.value})
-
-
-async def expire_opportunities(work: Work, asked: Ask[datetime]) -> int:
-    """Expires everything that ended by then, in portions; how many.
-
-    Each portion is a request of its own with a stored answer: a repeat counts the same and goes on where a run that
-    was cut off stopped.
-    """
-
-    async def act(transaction: Transaction, as_of: datetime) -> pb.ExpireOpportunitiesResponse:
-        return pb.ExpireOpportunitiesResponse(expired=await opportunities.expire_opportunities(transaction, as_of))
-
-    expired, portion = 0, 0
-    while True:
-        use_case = f"expire_opportunities.{portion}"
-        reply = await work.answer(use_case, asked, act, pb.ExpireOpportunitiesResponse)
-        expired, portion = expired + reply.expired, portion + 1
-        if reply.expired < opportunities.EXPIRED_AT_ONCE_MAX:
-            return expired

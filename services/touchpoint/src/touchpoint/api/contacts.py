@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import datetime
 from typing import Any
 
 import grpc
@@ -12,11 +13,10 @@ from chassis.ids import check_id
 from chassis.paging import encode_token, page_from_request
 from chassis.rpc.errors import item_result
 from chassis.times import from_proto, from_proto_or
-from chassis.work import Transaction, Work, ask
+from chassis.work import Ask, Transaction, Work, ask
 from touchstone.touchpoint.v1 import touchpoint_service_pb2 as pb
 from touchstone.touchpoint.v1 import touchpoint_service_pb2_grpc as pb_grpc
 
-from touchpoint import jobs
 from touchpoint.clients.campaign import CampaignClient
 from touchpoint.domain.identity import CustomerId, TouchpointCode
 from touchpoint.domain.situation import SilenceReason
@@ -24,6 +24,7 @@ from touchpoint.store import contacts, opportunities
 from touchpoint.use_cases.contacts import PresentOffers, foresee_silence, present_offers
 from touchpoint.use_cases.dispatch import DispatchOffers, dispatch_offers
 from touchpoint.use_cases.figures import read_contact_figures
+from touchpoint.use_cases.opportunities import EXPIRED_AT_ONCE_MAX, expire_opportunities
 from touchpoint.use_cases.outcomes import RecordOutcome, record_outcomes
 from touchpoint.wire import contacts as wire
 
@@ -49,6 +50,25 @@ async def _record(
 
 async def _dispatch(transaction: Transaction, command: DispatchOffers) -> pb.DispatchResponse:
     return wire.dispatched_to_proto(await dispatch_offers(transaction, command))
+
+
+async def _expire(work: Work, asked: Ask[datetime]) -> int:
+    """Expires everything that ended by then, in portions; how many.
+
+    Each portion is a request of its own with a stored answer: a repeat counts the same and goes on where a run that
+    was cut off stopped.
+    """
+
+    async def act(transaction: Transaction, as_of: datetime) -> pb.ExpireOpportunitiesResponse:
+        return pb.ExpireOpportunitiesResponse(expired=await expire_opportunities(transaction, as_of))
+
+    expired, portion = 0, 0
+    while True:
+        use_case = f"expire_opportunities.{portion}"
+        reply = await work.answer(use_case, asked, act, pb.ExpireOpportunitiesResponse)
+        expired, portion = expired + reply.expired, portion + 1
+        if reply.expired < EXPIRED_AT_ONCE_MAX:
+            return expired
 
 
 class ContactApi(pb_grpc.ContactServiceServicer):
@@ -140,7 +160,7 @@ class ContactApi(pb_grpc.ContactServiceServicer):
     ) -> pb.ExpireOpportunitiesResponse:
         """Expires what nobody took in time."""
         asked = ask(request, from_proto(request.as_of, "as_of"))
-        return pb.ExpireOpportunitiesResponse(expired=await jobs.expire_opportunities(self._work, asked))
+        return pb.ExpireOpportunitiesResponse(expired=await _expire(self._work, asked))
 
     async def GetContactFigures(
         self, request: pb.GetContactFiguresRequest, context: Context

@@ -68,7 +68,7 @@ def check_webhook_url(url: str, *, allow_private: bool) -> None:
         raise InvalidArgument("url", "must name a host")
     if parts.username is not None or parts.password is not None or "#" in url:
         raise InvalidArgument("url", "must hold no user, password or fragment")
-    if not allow_private and (port or 443) not in PUBLIC_PORTS:
+    if not allow_private and (443 if port is None else port) not in PUBLIC_PORTS:
         raise InvalidArgument("url", "must use port 443 or 8443")
     _check_literal(parts.hostname, allow_private=allow_private)
 

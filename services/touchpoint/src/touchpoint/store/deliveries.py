@@ -33,7 +33,7 @@ WHERE NOT disabled AND EXISTS (SELECT FROM deliveries d WHERE d.endpoint_id = e.
 ORDER BY endpoint_id FOR NO KEY UPDATE SKIP LOCKED
 """)  # noqa: S608 - the parts are constants of this module
 _CLAIM = text(f"""
-WITH due AS (
+WITH due AS MATERIALIZED (
     SELECT d.delivery_id FROM unnest(CAST(:endpoint_ids AS text[])) AS e(endpoint_id)
     CROSS JOIN LATERAL (
         SELECT delivery_id, next_attempt_at FROM deliveries
@@ -46,7 +46,7 @@ WITH due AS (
     ORDER BY d.next_attempt_at LIMIT :limit
 )
 UPDATE deliveries SET lease_owner = :owner, lease_until = CAST(:until AS timestamptz)
-WHERE delivery_id IN (SELECT delivery_id FROM due) AND {_DUE}
+WHERE delivery_id = ANY(ARRAY(SELECT delivery_id FROM due)) AND {_DUE}
 RETURNING delivery_id
 """)  # noqa: S608 - the parts are constants of this module
 

@@ -35,11 +35,12 @@ ON CONFLICT DO NOTHING
 """)
 
 # Rows that somebody holds are left for the next batch: whoever takes one at this moment decides it, not the clock.
+# The portion is an array, chosen once; as a plain subquery it may be chosen anew for every row.
 _EXPIRE = text("""
 UPDATE opportunities SET state = 'expired'
-WHERE state = 'open' AND opportunity_id IN (
+WHERE state = 'open' AND opportunity_id = ANY(ARRAY(
     SELECT opportunity_id FROM opportunities WHERE state = 'open' AND expires_at <= CAST(:as_of AS timestamptz)
-    ORDER BY expires_at LIMIT :limit FOR UPDATE SKIP LOCKED)
+    ORDER BY expires_at LIMIT :limit FOR UPDATE SKIP LOCKED))
 """)
 
 

@@ -104,7 +104,7 @@ def offer_to_proto(offer: OfferContent) -> pb.OfferContent:
     return pb.OfferContent(offer_id=offer.offer_id, title=offer.title, body=offer.body, value_minor=offer.value_minor)
 
 
-def outcome_to_proto(outcome: Outcome | None) -> pb.Outcome:
+def outcome_to_proto(outcome: Outcome | None) -> "pb.Outcome.ValueType":
     """The outcome; unspecified while nothing was told."""
     match outcome:
         case None:
@@ -170,7 +170,7 @@ def contacts_after(page: Page) -> tuple[datetime, ContactId] | None:
     raise InvalidArgument("page_token", "is not a token that this list returned")
 
 
-def _silence_to_proto(silence: SilenceReason | None) -> service_pb.SilenceReason:
+def _silence_to_proto(silence: SilenceReason | None) -> "service_pb.SilenceReason.ValueType":
     match silence:
         case None:
             return service_pb.SILENCE_REASON_UNSPECIFIED

@@ -63,14 +63,14 @@ def delivery_to_proto(delivery: Delivery) -> pb.Delivery:
     )
 
 
-def state_from_proto(state: pb.DeliveryState) -> DeliveryState | None:
+def state_from_proto(state: "pb.DeliveryState.ValueType") -> DeliveryState | None:
     """The state asked for, None for any, or InvalidArgument."""
     if state not in _STATES:
         raise InvalidArgument("state", "must be one of the known states")
     return _STATES[state]
 
 
-def state_to_proto(state: DeliveryState) -> pb.DeliveryState:
+def state_to_proto(state: DeliveryState) -> "pb.DeliveryState.ValueType":
     """The state."""
     match state:
         case DeliveryState.PENDING:

@@ -63,7 +63,7 @@ def policy_to_proto(policy: ContactPolicy) -> pb.ContactPolicy:
     )
 
 
-def _class_to_proto(touchpoint_class: TouchpointClass) -> pb.TouchpointClass:
+def _class_to_proto(touchpoint_class: TouchpointClass) -> "pb.TouchpointClass.ValueType":
     match touchpoint_class:
         case TouchpointClass.ASSISTED:
             return pb.TOUCHPOINT_CLASS_ASSISTED
