@@ -2,7 +2,7 @@
 
 from alembic import op
 from chassis.migrations import append_only, create_chassis_tables
-from ledger import APPEND_ONLY, create_ledger_tables
+from ledger import create_ledger_tables
 
 revision = "0001"
 down_revision = None
@@ -98,6 +98,6 @@ def upgrade() -> None:
     create_ledger_tables(op)
     for statement in (_CUSTOMERS, _PROGRAMS, _TIERS, _MEMBERS, _TIER_HISTORY, _UNREWARDED_PAYMENTS, *_INDEXES):
         op.execute(statement)
-    append_only(op, "tier_history", "unrewarded_payments", *APPEND_ONLY)
+    append_only(op, "tier_history", "unrewarded_payments")
     op.execute(_GENERAL)
     op.execute(_GENERAL_TIERS)

@@ -63,6 +63,15 @@ class Hold:
 
 
 @dataclass(frozen=True, slots=True)
+class HoldEnd:
+    """The end that a caller puts to a hold, in one way or the other."""
+
+    transaction_id: str
+    hold_id: str
+    occurred_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class ExpiredShare:
     """Points of one member that reached the end of their life at an instant."""
 

@@ -30,7 +30,7 @@ from sqlalchemy import select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from member.domain.membership import MemberId
-from member.domain.points import ASSET, ExpiredShare, Grant, Hold, PointsBalance, PointsKind, UnrewardedPayment
+from member.domain.points import ASSET, ExpiredShare, Grant, Hold, HoldEnd, PointsBalance, PointsKind, UnrewardedPayment
 from member.store.tables import LEDGER
 
 ACCOUNT_PREFIX = "points:"
@@ -89,29 +89,27 @@ async def post_hold(connection: AsyncConnection, hold: Hold, *, recorded_at: dat
 
 
 async def post_confirmation(
-    connection: AsyncConnection, hold_id: str, points: int | None, *, occurred_at: datetime, recorded_at: datetime
+    connection: AsyncConnection, end: HoldEnd, points: int | None, *, recorded_at: datetime
 ) -> Posted:
     """Spend points of a hold, all of them where `points` is None, and free the rest."""
     command = ConfirmHold(
-        source=Source(f"{PointsKind.REDEEM}:{hold_id}"),
+        source=Source(end.transaction_id),
         kind=PointsKind.REDEEM,
-        occurred_at=occurred_at,
-        hold=HoldId(hold_id),
+        occurred_at=end.occurred_at,
+        hold=HoldId(end.hold_id),
         to=_REDEEMED,
         amount=points,
     )
     return await _post_one(connection, command, recorded_at)
 
 
-async def post_release(
-    connection: AsyncConnection, hold_id: str, *, occurred_at: datetime, recorded_at: datetime
-) -> Posted:
+async def post_release(connection: AsyncConnection, end: HoldEnd, *, recorded_at: datetime) -> Posted:
     """Free the points of a hold."""
     command = ReleaseHold(
-        source=Source(f"{PointsKind.RELEASE}:{hold_id}"),
+        source=Source(end.transaction_id),
         kind=PointsKind.RELEASE,
-        occurred_at=occurred_at,
-        hold=HoldId(hold_id),
+        occurred_at=end.occurred_at,
+        hold=HoldId(end.hold_id),
     )
     return await _post_one(connection, command, recorded_at)
 

@@ -9,7 +9,7 @@ from ledger import HoldNotFound, Posted
 
 from member.domain.customer import CustomerId
 from member.domain.membership import Member, MemberNotFound
-from member.domain.points import Hold, PointsRedeemed, check_points
+from member.domain.points import Hold, HoldEnd, PointsRedeemed, check_points
 from member.domain.program import ProgramId
 from member.domain.text import check_reason
 from member.store import members, points
@@ -43,9 +43,8 @@ class ConfirmHold:
     """Spend points of a hold, all of them where `points` is None; the rest is free again."""
 
     customer_id: CustomerId
-    hold_id: str
+    end: HoldEnd
     points: int | None
-    occurred_at: datetime
 
     def __post_init__(self) -> None:
         if self.points is not None:
@@ -57,8 +56,7 @@ class ReleaseHold:
     """Free the points of a hold."""
 
     customer_id: CustomerId
-    hold_id: str
-    occurred_at: datetime
+    end: HoldEnd
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,13 +83,9 @@ async def hold_points(transaction: Transaction, command: HoldPoints) -> Booked:
 async def confirm_hold(transaction: Transaction, command: ConfirmHold) -> Booked:
     """Spend held points. HoldNotFound also where the hold is another customer's; HoldExpired, HoldEnded,
     CaptureExceedsHold."""
-    member = await _holder(transaction, command.customer_id, command.hold_id)
+    member = await _holder(transaction, command.customer_id, command.end.hold_id)
     posted = await points.post_confirmation(
-        transaction.connection,
-        command.hold_id,
-        command.points,
-        occurred_at=command.occurred_at,
-        recorded_at=transaction.recorded_at,
+        transaction.connection, command.end, command.points, recorded_at=transaction.recorded_at
     )
     transaction.emit(_redeemed(member, posted))
     await tell_expired(transaction, points.expired_shares([posted]))
@@ -100,10 +94,8 @@ async def confirm_hold(transaction: Transaction, command: ConfirmHold) -> Booked
 
 async def release_hold(transaction: Transaction, command: ReleaseHold) -> Booked:
     """Free held points. HoldNotFound also where the hold is another customer's; HoldExpired, HoldEnded."""
-    await _holder(transaction, command.customer_id, command.hold_id)
-    posted = await points.post_release(
-        transaction.connection, command.hold_id, occurred_at=command.occurred_at, recorded_at=transaction.recorded_at
-    )
+    await _holder(transaction, command.customer_id, command.end.hold_id)
+    posted = await points.post_release(transaction.connection, command.end, recorded_at=transaction.recorded_at)
     await tell_expired(transaction, points.expired_shares([posted]))
     return _booked(posted)
 

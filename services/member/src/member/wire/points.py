@@ -14,7 +14,7 @@ from ledger import EntryRecord
 from touchstone.billing.v1 import billing_events_pb2
 from touchstone.member.v1 import member_pb2, member_service_pb2
 
-from member.domain.points import PointsBalance, PointsKind
+from member.domain.points import HoldEnd, PointsBalance, PointsKind
 from member.use_cases.earning import AwardPoints, Booked, RewardPayment
 from member.use_cases.spending import ConfirmHold, Expired, HoldPoints, ReleaseHold
 from member.wire.customers import customer_id_from_proto
@@ -73,10 +73,7 @@ def held_to_proto(booked: Booked) -> member_service_pb2.HoldPointsResponse:
 def confirm_from_proto(request: member_service_pb2.ConfirmHoldRequest) -> ConfirmHold:
     """The hold to spend, or InvalidArgument; no points said means all."""
     return ConfirmHold(
-        customer_id_from_proto(request.customer_id),
-        check_id("hold_id", request.hold_id),
-        points=request.points or None,
-        occurred_at=times.from_proto(request.occurred_at, "occurred_at"),
+        customer_id_from_proto(request.customer_id), _hold_end("confirm_hold", request), points=request.points or None
     )
 
 
@@ -89,11 +86,7 @@ def confirmed_to_proto(booked: Booked) -> member_service_pb2.ConfirmHoldResponse
 
 def release_from_proto(request: member_service_pb2.ReleaseHoldRequest) -> ReleaseHold:
     """The hold to free, or InvalidArgument."""
-    return ReleaseHold(
-        customer_id_from_proto(request.customer_id),
-        check_id("hold_id", request.hold_id),
-        occurred_at=times.from_proto(request.occurred_at, "occurred_at"),
-    )
+    return ReleaseHold(customer_id_from_proto(request.customer_id), _hold_end("release_hold", request))
 
 
 def released_to_proto(booked: Booked) -> member_service_pb2.ReleaseHoldResponse:
@@ -159,6 +152,16 @@ def recharge_from_delivery(delivery: Delivery[billing_events_pb2.AccountRecharge
 def order_from_delivery(delivery: Delivery[billing_events_pb2.AccountCharged]) -> RewardPayment:
     """A charge as a payment to reward, or InvalidArgument for an event that cannot be one."""
     return _payment(delivery, delivery.message, PointsKind.EARN_ORDER)
+
+
+def _hold_end(
+    use_case: str, request: member_service_pb2.ConfirmHoldRequest | member_service_pb2.ReleaseHoldRequest
+) -> HoldEnd:
+    return HoldEnd(
+        transaction_id_of(use_case, request.request_id),
+        check_id("hold_id", request.hold_id),
+        occurred_at=times.from_proto(request.occurred_at, "occurred_at"),
+    )
 
 
 def _payment(

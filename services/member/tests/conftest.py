@@ -1,0 +1,30 @@
+"""The member service for tests: its real parts, on a database of the test's own."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+from chassis.database import async_url
+from chassis.embedded import NatsServer
+from chassis.testing import Databases, Keys
+from chassis.testing.serving import Serving, serving
+from chassis.work import Work
+from member.__main__ import PROCESS
+from member.wire import FACTS
+from sqlalchemy.ext.asyncio import create_async_engine
+
+from services.member.tests.factories import RECORDED_AT
+
+
+@pytest.fixture
+async def served(database: Databases, nats: NatsServer, keys: Keys) -> AsyncIterator[Serving]:
+    """Member with its own database and broker, serving gRPC and listening to events."""
+    async with serving(PROCESS, await database(PROCESS), nats, keys) as running:
+        yield running
+
+
+@pytest.fixture
+async def work(database: Databases) -> AsyncIterator[Work]:
+    """Transactions on a fresh database, without a process around them."""
+    engine = create_async_engine(async_url((await database(PROCESS)).url))
+    yield Work(engine, FACTS, now=lambda: RECORDED_AT)
+    await engine.dispose()

@@ -1,0 +1,434 @@
+"""Calls over real gRPC: twins, batches, pages, members' own tokens, and bad input that names its field."""
+
+import asyncio
+from dataclasses import dataclass
+from typing import Any
+
+import grpc
+import pytest
+from chassis.errors import Code
+from chassis.ids import new_id
+from chassis.rpc.errors import RemoteRefusal, from_status, remote_refusal
+from chassis.testing.serving import Serving
+from chassis.times import to_proto
+from google.protobuf.message import Message
+from google.protobuf.timestamp_pb2 import Timestamp
+from touchstone.member.v1 import member_pb2
+from touchstone.member.v1 import member_service_pb2 as pb
+from touchstone.member.v1 import member_service_pb2_grpc as pb_grpc
+
+from services.member.tests.factories import (
+    JANUARY,
+    customer_message,
+    day,
+    earn_request,
+    enrol_request,
+    hold_request,
+    scalar,
+    told,
+    upsert_request,
+)
+
+SCOPES = ("member.read", "member.write", "member.admin", "member.jobs", "member.contact", "points.write")
+LARGEST = 2**63 - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Stubs:
+    """The three services of member, for one caller."""
+
+    customers: Any
+    memberships: Any
+    points: Any
+
+    @classmethod
+    def of(cls, channel: grpc.aio.Channel) -> "Stubs":
+        """Stubs on a channel."""
+        return cls(
+            pb_grpc.CustomerServiceStub(channel),
+            pb_grpc.MembershipServiceStub(channel),
+            pb_grpc.PointsServiceStub(channel),
+        )
+
+    def method(self, name: str) -> Any:
+        """The method with this name, in whichever service."""
+        for stub in (self.customers, self.memberships, self.points):
+            if hasattr(stub, name):
+                return getattr(stub, name)
+        raise AssertionError(name)
+
+
+@pytest.fixture
+def boss(served: Serving) -> Stubs:
+    """A caller who may do everything."""
+    return Stubs.of(served.channel(*SCOPES))
+
+
+async def refused(stubs: Stubs, name: str, request: Message) -> RemoteRefusal:
+    """What the call is refused with."""
+    with pytest.raises(grpc.aio.AioRpcError) as error:
+        await stubs.method(name)(request)
+    return remote_refusal(error.value)
+
+
+def fields(refusal: RemoteRefusal) -> list[str]:
+    """The fields it names."""
+    return [violation.field for violation in refusal.violations]
+
+
+async def become_member(boss: Stubs, customer_id: str = "c-1") -> pb.EnrolResponse:
+    """A household put and enrolled."""
+    await boss.customers.UpsertCustomer(upsert_request(customer_id))
+    reply: pb.EnrolResponse = await boss.memberships.Enrol(enrol_request(customer_id))
+    return reply
+
+
+async def test_a_customer_is_put_read_and_reached(boss: Stubs) -> None:
+    put = await boss.customers.UpsertCustomer(upsert_request())
+    assert (put.created, put.customer.revision) == (True, 1)
+    read = await boss.customers.GetCustomer(pb.GetCustomerRequest(customer_id="c-1"))
+    assert read.customer == customer_message(revision=1)
+    address = await boss.customers.GetContactAddress(pb.GetContactAddressRequest(customer_id="c-1"))
+    assert (address.display_name, address.phone, address.email) == (
+        "Wang Fang",
+        "+8613800138000",
+        "fang@example.com",
+    )
+
+
+async def test_customers_are_listed_page_by_page(boss: Stubs) -> None:
+    ids = [f"c-{number}" for number in range(5)]
+    await boss.customers.BatchUpsertCustomers(
+        pb.BatchUpsertCustomersRequest(requests=[upsert_request(each) for each in ids])
+    )
+    seen, token = [], ""
+    while True:
+        page = await boss.customers.ListCustomers(pb.ListCustomersRequest(page_size=2, page_token=token))
+        seen.append([each.customer_id for each in page.customers])
+        if not (token := page.next_page_token):
+            break
+    assert seen == [["c-0", "c-1"], ["c-2", "c-3"], ["c-4"]]
+
+
+async def test_fifty_twins_of_an_award_are_one(served: Serving, boss: Stubs) -> None:
+    await become_member(boss)
+    request = earn_request(10)
+    answers = await asyncio.gather(*(boss.points.EarnPoints(request) for _ in range(50)))
+    assert len({answer.SerializeToString() for answer in answers}) == 1
+    assert answers[0].balance.balance == 10
+    assert await scalar(served.work, "SELECT count(*) FROM ledger_transactions") == 1
+    assert await told(served.work, "PointsEarned") == 1
+    other = pb.EarnPointsRequest()
+    other.CopyFrom(request)
+    other.points = 11
+    assert (await refused(boss, "EarnPoints", other)).reason == "REQUEST_ID_REUSED"
+
+
+async def test_fifty_twins_of_an_enrolment_are_one(served: Serving, boss: Stubs) -> None:
+    await boss.customers.UpsertCustomer(upsert_request())
+    request = enrol_request()
+    answers = await asyncio.gather(*(boss.memberships.Enrol(request) for _ in range(50)))
+    assert len({answer.SerializeToString() for answer in answers}) == 1
+    assert await told(served.work, "MemberEnrolled") == 1
+    again = await refused(boss, "Enrol", enrol_request())
+    assert (again.code, again.reason) == (Code.ALREADY_EXISTS, "ALREADY_ENROLLED")
+
+
+async def test_fifty_awards_at_once_lose_none(boss: Stubs) -> None:
+    await become_member(boss)
+    answers = await asyncio.gather(*(boss.points.EarnPoints(earn_request(10)) for _ in range(50)))
+    assert sorted(answer.balance.account_version for answer in answers) == list(range(1, 51))
+    assert max(answer.balance.balance for answer in answers) == 500
+
+
+async def test_holds_at_once_never_take_more_than_there_is(boss: Stubs) -> None:
+    await become_member(boss)
+    await boss.points.EarnPoints(earn_request(100))
+    calls = (boss.points.HoldPoints(hold_request(30)) for _ in range(10))
+    outcomes = await asyncio.gather(*calls, return_exceptions=True)
+    held = [outcome for outcome in outcomes if isinstance(outcome, pb.HoldPointsResponse)]
+    assert len(held) == 3
+    assert {remote_refusal(each).reason for each in outcomes if isinstance(each, grpc.aio.AioRpcError)} == {
+        "INSUFFICIENT_BALANCE"
+    }
+
+
+async def test_points_are_held_confirmed_and_shown(boss: Stubs) -> None:
+    await become_member(boss)
+    await boss.points.EarnPoints(earn_request(100))
+    hold = await boss.points.HoldPoints(hold_request(60))
+    confirm = pb.ConfirmHoldRequest(
+        request_id=new_id(), customer_id="c-1", hold_id=hold.hold_id, points=25, occurred_at=to_proto(day(2))
+    )
+    spent = await boss.points.ConfirmHold(confirm)
+    assert spent == await boss.points.ConfirmHold(confirm)
+    assert (spent.balance.balance, spent.balance.available) == (75, 75)
+    listed, token = [], ""
+    while True:
+        page = await boss.points.ListPointsEntries(
+            pb.ListPointsEntriesRequest(customer_id="c-1", page_size=2, page_token=token)
+        )
+        listed += [(each.kind, each.points, each.balance_after, each.account_version) for each in page.entries]
+        if not (token := page.next_page_token):
+            break
+    assert listed == [("redeem", -25, 75, 3), ("hold", 0, 100, 2), ("earn_award", 100, 100, 1)]
+
+
+async def test_expiry_booked_twice_answers_the_same_and_changes_once(boss: Stubs) -> None:
+    ids = [f"c-{number}" for number in range(3)]
+    for each in ids:
+        await become_member(boss, each)
+    awards = [earn_request(7, each, expires_at=to_proto(day(10))) for each in ids]
+    await boss.points.BatchEarnPoints(pb.BatchEarnPointsRequest(requests=awards))
+    request = pb.ExpirePointsRequest(request_id=new_id(), as_of=to_proto(day(10)))
+    first = await boss.points.ExpirePoints(request)
+    assert (first.accounts, first.points) == (3, 21)
+    assert await boss.points.ExpirePoints(request) == first
+    fresh = await boss.points.ExpirePoints(pb.ExpirePointsRequest(request_id=new_id(), as_of=to_proto(day(10))))
+    assert (fresh.accounts, fresh.points) == (0, 0)
+    other = pb.ExpirePointsRequest(request_id=request.request_id, as_of=to_proto(day(11)))
+    assert (await refused(boss, "ExpirePoints", other)).reason == "REQUEST_ID_REUSED"
+
+
+async def test_the_balance_is_told_for_the_past_and_the_future(boss: Stubs) -> None:
+    await become_member(boss)
+    await boss.points.EarnPoints(earn_request(100, expires_at=to_proto(day(10))))
+    seen = {}
+    for number in (0, 1, 9, 10):
+        request = pb.GetPointsBalanceRequest(customer_id="c-1", as_of=to_proto(day(number)))
+        seen[number] = (await boss.points.GetPointsBalance(request)).balance.balance
+    assert seen == {0: 0, 1: 100, 9: 100, 10: 0}
+    last = await boss.points.GetPointsBalance(pb.GetPointsBalanceRequest(customer_id="c-1"))
+    assert last.balance.balance == 100
+    assert [(each.points, each.expires_at) for each in last.expiries] == [(100, to_proto(day(10)))]
+
+
+async def test_a_member_sees_what_is_missing_and_rises(boss: Stubs) -> None:
+    await become_member(boss)
+    await boss.points.EarnPoints(earn_request(299))
+    asked = pb.GetMemberRequest(customer_id="c-1", as_of=to_proto(day(2)))
+    before = (await boss.memberships.GetMember(asked)).member
+    assert (before.tier.tier_id, before.qualifying_points, before.points_to_next_tier) == ("standard", 299, 1)
+    assert before.next_tier.tier_id == "silver"
+    await boss.points.EarnPoints(earn_request(1))
+    request = pb.EvaluateTiersRequest(request_id=new_id(), as_of=to_proto(day(3)))
+    done = await boss.memberships.EvaluateTiers(request)
+    assert (done.evaluated, done.upgraded, done.downgraded) == (1, 1, 0)
+    assert await boss.memberships.EvaluateTiers(request) == done
+    after = (await boss.memberships.GetMember(asked)).member
+    assert (after.tier.tier_id, after.tier_since, after.revision) == ("silver", to_proto(day(3)), 2)
+    counts = await boss.memberships.CountMembers(pb.CountMembersRequest())
+    assert [(each.tier_id, each.members) for each in counts.tiers] == [("standard", 0), ("silver", 1), ("gold", 0)]
+
+
+async def test_every_item_of_a_batch_has_its_outcome(served: Serving, boss: Stubs) -> None:
+    await become_member(boss)
+    twin = earn_request(5)
+    items = [twin, earn_request(-1), earn_request(5, "nobody"), twin, earn_request(7, request_id="")]
+    reply = await boss.points.BatchEarnPoints(pb.BatchEarnPointsRequest(requests=items))
+    assert reply.results[0] == reply.results[3]
+    assert reply.results[0].response.balance.balance == 5
+    refusals = [from_status(reply.results[place].error) for place in (1, 2, 4)]
+    assert [(each.reason, fields(each)) for each in refusals] == [
+        ("INVALID_ARGUMENT", ["points"]),
+        ("MEMBER_NOT_FOUND", []),
+        ("INVALID_ARGUMENT", ["request_id"]),
+    ]
+    assert await told(served.work, "PointsEarned") == 1
+
+
+async def test_a_batch_of_enrolments_has_its_outcomes(boss: Stubs) -> None:
+    await become_member(boss)
+    await boss.customers.UpsertCustomer(upsert_request("c-2"))
+    items = [enrol_request("c-1"), enrol_request("c-2"), enrol_request("c-3"), enrol_request("c-2", program_id="x")]
+    reply = await boss.memberships.BatchEnrol(pb.BatchEnrolRequest(requests=items))
+    assert reply.results[1].response.member.customer_id == "c-2"
+    reasons = [from_status(reply.results[place].error).reason for place in (0, 2, 3)]
+    assert reasons == ["ALREADY_ENROLLED", "CUSTOMER_NOT_FOUND", "PROGRAM_NOT_FOUND"]
+
+
+async def test_a_member_reaches_the_own_data_only(served: Serving, boss: Stubs) -> None:
+    await become_member(boss, "c-1")
+    await become_member(boss, "c-2")
+    await boss.points.EarnPoints(earn_request(100, "c-2"))
+    hold = await boss.points.HoldPoints(hold_request(10, "c-2"))
+    app = Stubs.of(served.channel(*SCOPES, subject="app", customer_id="c-1"))
+    own = await app.memberships.GetMember(pb.GetMemberRequest(customer_id="c-1"))
+    assert own.member.customer_id == "c-1"
+    for name, request in [
+        ("GetCustomer", pb.GetCustomerRequest(customer_id="c-2")),
+        ("GetMember", pb.GetMemberRequest(customer_id="c-2")),
+        ("GetMember", pb.GetMemberRequest(customer_id="nobody")),
+        ("GetPointsBalance", pb.GetPointsBalanceRequest(customer_id="c-2")),
+        ("ListPointsEntries", pb.ListPointsEntriesRequest(customer_id="c-2")),
+        ("HoldPoints", hold_request(1, "c-2")),
+        ("ListCustomers", pb.ListCustomersRequest()),
+        ("EarnPoints", earn_request(5)),
+    ]:
+        assert (await refused(app, name, request)).reason == "NOT_YOUR_CUSTOMER", name
+    steal = pb.ConfirmHoldRequest(
+        request_id=new_id(), customer_id="c-1", hold_id=hold.hold_id, occurred_at=to_proto(day(2))
+    )
+    assert (await refused(app, "ConfirmHold", steal)).reason == "HOLD_NOT_FOUND"
+
+
+async def test_a_method_asks_for_its_scope(served: Serving) -> None:
+    reader = Stubs.of(served.channel("member.read"))
+    for name, request in [
+        ("UpsertCustomer", upsert_request()),
+        ("GetContactAddress", pb.GetContactAddressRequest(customer_id="c-1")),
+        ("EarnPoints", earn_request(5)),
+        ("EvaluateTiers", pb.EvaluateTiersRequest()),
+        ("PutProgram", pb.PutProgramRequest()),
+    ]:
+        assert (await refused(reader, name, request)).reason == "SCOPE_MISSING", name
+
+
+def hold_end(kind: Any, **changes: Any) -> Any:
+    """A request that ends a hold."""
+    values = {"request_id": new_id(), "customer_id": "c-1", "hold_id": "h-1", "occurred_at": to_proto(day(2))}
+    return kind(**values | changes)
+
+
+def put_program_request(**changes: Any) -> pb.PutProgramRequest:
+    """A request that puts a program of one tier."""
+    values: dict[str, Any] = {
+        "program_id": "fans",
+        "display_name": "Fans",
+        "tiers": [member_pb2.Tier(tier_id="first", display_name="First", earn_rate_percent=100)],
+        "window_days": 365,
+    }
+    return pb.PutProgramRequest(request_id=new_id(), program=member_pb2.Program(**values | changes))
+
+
+OUT_OF_RANGE = Timestamp(seconds=-1)
+TIER = member_pb2.Tier(tier_id="first", display_name="First", points_required=-1)
+NAMELESS = member_pb2.Person(person_id="p 1", display_name="Wang")
+UNREACHABLE = member_pb2.Person(person_id="p-1", display_name="Wang", phone="12", email="x@y")
+LINE = member_pb2.Subscriber(subscriber_id="s-1", in_service_since=to_proto(JANUARY))
+
+BAD: list[tuple[str, Message, list[str]]] = [
+    ("UpsertCustomer", upsert_request("c 1"), ["customer.customer_id"]),
+    ("UpsertCustomer", upsert_request(""), ["customer.customer_id"]),
+    ("UpsertCustomer", upsert_request("c" * 65), ["customer.customer_id"]),
+    ("UpsertCustomer", upsert_request(kind=0), ["customer.kind"]),
+    ("UpsertCustomer", upsert_request(kind=77), ["customer.kind"]),
+    ("UpsertCustomer", upsert_request(display_name="a\x00b"), ["customer.display_name"]),
+    ("UpsertCustomer", upsert_request(persons=[NAMELESS]), ["customer.persons[0].person_id"]),
+    (
+        "UpsertCustomer",
+        upsert_request(persons=[UNREACHABLE]),
+        ["customer.persons[0].phone", "customer.persons[0].email"],
+    ),
+    ("UpsertCustomer", upsert_request(subscribers=[LINE]), ["customer.subscribers[0].kind"]),
+    ("UpsertCustomer", upsert_request(registered_at=OUT_OF_RANGE), ["customer.registered_at"]),
+    ("UpsertCustomer", upsert_request(registered_at=None), ["customer.registered_at"]),
+    ("UpsertCustomer", pb.UpsertCustomerRequest(customer=customer_message()), ["request_id"]),
+    (
+        "BatchUpsertCustomers",
+        pb.BatchUpsertCustomersRequest(requests=[upsert_request()] * 1001),
+        ["requests"],
+    ),
+    ("GetCustomer", pb.GetCustomerRequest(customer_id="'; DROP TABLE customers"), ["customer_id"]),
+    ("ListCustomers", pb.ListCustomersRequest(page_size=-1), ["page_size"]),
+    ("ListCustomers", pb.ListCustomersRequest(page_size=501), ["page_size"]),
+    ("ListCustomers", pb.ListCustomersRequest(page_token="§"), ["page_token"]),
+    ("GetContactAddress", pb.GetContactAddressRequest(), ["customer_id"]),
+    ("PutProgram", put_program_request(program_id="a b"), ["program.program_id"]),
+    ("PutProgram", put_program_request(tiers=[]), ["program.tiers"]),
+    ("PutProgram", put_program_request(tiers=[TIER]), ["program.tiers[0].points_required"]),
+    ("PutProgram", put_program_request(window_days=0), ["program.window_days"]),
+    ("GetProgram", pb.GetProgramRequest(program_id="/"), ["program_id"]),
+    ("Enrol", enrol_request("c/1"), ["customer_id"]),
+    ("Enrol", enrol_request(program_id="a b"), ["program_id"]),
+    ("Enrol", enrol_request(occurred_at=None), ["occurred_at"]),
+    ("Enrol", enrol_request(occurred_at=OUT_OF_RANGE), ["occurred_at"]),
+    ("Enrol", enrol_request(request_id="a b"), ["request_id"]),
+    ("BatchEnrol", pb.BatchEnrolRequest(requests=[enrol_request()] * 1001), ["requests"]),
+    ("GetMember", pb.GetMemberRequest(customer_id="-"), ["customer_id"]),
+    ("GetMember", pb.GetMemberRequest(customer_id="c-1", as_of=OUT_OF_RANGE), ["as_of"]),
+    ("CountMembers", pb.CountMembersRequest(program_id="a b"), ["program_id"]),
+    ("EvaluateTiers", pb.EvaluateTiersRequest(request_id="r"), ["as_of"]),
+    ("EvaluateTiers", pb.EvaluateTiersRequest(as_of=to_proto(JANUARY)), ["request_id"]),
+    ("EarnPoints", earn_request(0), ["points"]),
+    ("EarnPoints", earn_request(-5), ["points"]),
+    ("EarnPoints", earn_request(LARGEST), ["points"]),
+    ("EarnPoints", earn_request(5, "c 1"), ["customer_id"]),
+    ("EarnPoints", earn_request(5, reason=""), ["reason"]),
+    ("EarnPoints", earn_request(5, reason="x" * 201), ["reason"]),
+    ("EarnPoints", earn_request(5, expires_at=to_proto(day(1))), ["expires_at"]),
+    ("EarnPoints", earn_request(5, occurred_at=None), ["occurred_at"]),
+    ("BatchEarnPoints", pb.BatchEarnPointsRequest(requests=[earn_request(5)] * 1001), ["requests"]),
+    ("HoldPoints", hold_request(0), ["points"]),
+    ("HoldPoints", hold_request(-1), ["points"]),
+    ("HoldPoints", hold_request(LARGEST), ["points"]),
+    ("HoldPoints", hold_request(5, expires_at=to_proto(day(2))), ["expires_at"]),
+    ("HoldPoints", hold_request(5, expires_at=None), ["expires_at"]),
+    ("HoldPoints", hold_request(5, request_id=""), ["request_id"]),
+    ("ConfirmHold", hold_end(pb.ConfirmHoldRequest, hold_id="a b"), ["hold_id"]),
+    ("ConfirmHold", hold_end(pb.ConfirmHoldRequest, points=-1), ["points"]),
+    ("ConfirmHold", hold_end(pb.ConfirmHoldRequest, points=LARGEST), ["points"]),
+    ("ConfirmHold", hold_end(pb.ConfirmHoldRequest, customer_id=""), ["customer_id"]),
+    ("ReleaseHold", hold_end(pb.ReleaseHoldRequest, hold_id=""), ["hold_id"]),
+    ("ReleaseHold", hold_end(pb.ReleaseHoldRequest, occurred_at=None), ["occurred_at"]),
+    ("GetPointsBalance", pb.GetPointsBalanceRequest(customer_id="c-1", as_of=OUT_OF_RANGE), ["as_of"]),
+    ("GetPointsBalance", pb.GetPointsBalanceRequest(customer_id=""), ["customer_id"]),
+    ("ListPointsEntries", pb.ListPointsEntriesRequest(customer_id="c-1", page_size=501), ["page_size"]),
+    ("ListPointsEntries", pb.ListPointsEntriesRequest(customer_id="c-1", page_token="bm90YW51bWJlcg"), ["page_token"]),
+    ("ExpirePoints", pb.ExpirePointsRequest(request_id="r"), ["as_of"]),
+    ("ExpirePoints", pb.ExpirePointsRequest(as_of=to_proto(JANUARY)), ["request_id"]),
+]
+
+UNKNOWN: list[tuple[str, Message, str]] = [
+    ("GetCustomer", pb.GetCustomerRequest(customer_id="nobody"), "CUSTOMER_NOT_FOUND"),
+    ("GetContactAddress", pb.GetContactAddressRequest(customer_id="nobody"), "CUSTOMER_NOT_FOUND"),
+    ("GetProgram", pb.GetProgramRequest(program_id="none"), "PROGRAM_NOT_FOUND"),
+    ("Enrol", enrol_request("nobody"), "CUSTOMER_NOT_FOUND"),
+    ("Enrol", enrol_request("c-1", program_id="none"), "PROGRAM_NOT_FOUND"),
+    ("GetMember", pb.GetMemberRequest(customer_id="nobody"), "MEMBER_NOT_FOUND"),
+    ("CountMembers", pb.CountMembersRequest(program_id="none"), "PROGRAM_NOT_FOUND"),
+    (
+        "EvaluateTiers",
+        pb.EvaluateTiersRequest(request_id="r", program_id="none", as_of=to_proto(JANUARY)),
+        "PROGRAM_NOT_FOUND",
+    ),
+    ("EarnPoints", earn_request(5, "nobody"), "MEMBER_NOT_FOUND"),
+    ("HoldPoints", hold_request(5, "nobody"), "MEMBER_NOT_FOUND"),
+    ("HoldPoints", hold_request(5, "c-1"), "INSUFFICIENT_BALANCE"),
+    ("ConfirmHold", hold_end(pb.ConfirmHoldRequest), "HOLD_NOT_FOUND"),
+    ("ReleaseHold", hold_end(pb.ReleaseHoldRequest), "HOLD_NOT_FOUND"),
+    ("GetPointsBalance", pb.GetPointsBalanceRequest(customer_id="nobody"), "MEMBER_NOT_FOUND"),
+    ("ListPointsEntries", pb.ListPointsEntriesRequest(customer_id="nobody"), "MEMBER_NOT_FOUND"),
+]
+
+
+async def test_bad_input_names_its_field_and_stores_nothing(served: Serving, boss: Stubs) -> None:
+    """Every method, one after another on one service: what is stored is counted before and after all of them."""
+    await become_member(boss)
+    before = await stored(served)
+    for name, request, expected in BAD:
+        refusal = await refused(boss, name, request)
+        assert (refusal.code, fields(refusal)) == (Code.INVALID_ARGUMENT, expected), (name, request)
+    for name, request, reason in UNKNOWN:
+        assert (await refused(boss, name, request)).reason == reason, (name, request)
+    assert await stored(served) == before
+    methods = {method.name for service in pb.DESCRIPTOR.services_by_name.values() for method in service.methods}
+    assert methods == {name for name, _, _ in BAD}
+
+
+async def stored(served: Serving) -> list[int]:
+    """Rows of every table."""
+    tables = ("customers", "programs", "tiers", "members", "tier_history", "unrewarded_payments", "handled_requests")
+    tables += ("outbox", "ledger_accounts", "ledger_transactions", "ledger_entries", "ledger_holds", "ledger_lots")
+    return [await scalar(served.work, f"SELECT count(*) FROM {table}") for table in tables]
+
+
+async def test_the_operators_proof_holds_and_says_what_was_looked_at(served: Serving, boss: Stubs) -> None:
+    from touchstone.common.v1 import operations_service_pb2
+
+    await become_member(boss)
+    await boss.points.EarnPoints(earn_request(100))
+    proof = await served.operations.Prove(operations_service_pb2.ProveRequest())
+    assert proof.holds
+    assert [check.claim for check in proof.checks if check.claim.startswith("points: ")]
+    assert all(check.examined > 0 for check in proof.checks)

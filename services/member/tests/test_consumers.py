@@ -1,0 +1,122 @@
+"""Billing's events over a real broker: each has its effect once, however often it comes."""
+
+from collections.abc import AsyncIterator
+from datetime import datetime
+from typing import Any
+
+import nats
+import pytest
+from chassis.embedded import NatsServer
+from chassis.testing.serving import Serving
+from chassis.times import to_proto
+from google.protobuf.message import Message
+from touchstone.billing.v1 import billing_events_pb2
+from touchstone.common.v1.common_pb2 import Money
+
+from services.member.tests.factories import RECORDED_AT, day, enrolled, rows, scalar, told
+
+
+def recharged(amount_minor: int, *, at: datetime, customer_id: str = "c-1") -> billing_events_pb2.AccountRecharged:
+    """A recharge that billing tells."""
+    return billing_events_pb2.AccountRecharged(
+        account_id="a-1",
+        customer_id=customer_id,
+        amount=Money(minor_units=amount_minor, currency="CNY"),
+        occurred_at=to_proto(at),
+        account_version=1,
+    )
+
+
+def charged(amount_minor: int, *, at: datetime, customer_id: str = "c-1") -> billing_events_pb2.AccountCharged:
+    """A charge that billing tells."""
+    return billing_events_pb2.AccountCharged(
+        charge_id="x-1",
+        account_id="a-1",
+        customer_id=customer_id,
+        amount=Money(minor_units=amount_minor, currency="CNY"),
+        occurred_at=to_proto(at),
+        account_version=1,
+    )
+
+
+class Billing:
+    """Publishes as billing does; `again` gives the message another id, so that the stream itself keeps both."""
+
+    def __init__(self, client: Any) -> None:
+        self._stream = client.jetstream()
+
+    async def tell(self, message: Message, *, event_id: str, again: int = 0) -> None:
+        """Publish one event."""
+        name = message.DESCRIPTOR.full_name
+        headers = {
+            "Nats-Msg-Id": f"{event_id}-{again}",
+            "ce-specversion": "1.0",
+            "ce-id": event_id,
+            "ce-type": name,
+            "ce-source": "billing",
+            "ce-time": RECORDED_AT.isoformat(),
+            "ce-recordedtime": RECORDED_AT.isoformat(),
+        }
+        await self._stream.publish(f"events.{name}", message.SerializeToString(), headers=headers)
+
+
+@pytest.fixture
+async def billing(request: pytest.FixtureRequest) -> AsyncIterator[Billing]:
+    """Billing, as far as this service hears of it."""
+    server: NatsServer = request.getfixturevalue("nats")
+    client = await nats.connect(server.url)
+    yield Billing(client)
+    await client.close()
+
+
+async def balance(served: Serving, customer_id: str = "c-1") -> Any:
+    """Points as booked."""
+    statement = (
+        "SELECT balance FROM ledger_accounts JOIN members ON id = 'points:' || member_id WHERE customer_id = :customer"
+    )
+    return await scalar(served.work, statement, customer=customer_id)
+
+
+async def test_an_event_published_thrice_gives_points_once(served: Serving, billing: Billing) -> None:
+    await enrolled(served.work, "c-1")
+    for again in range(3):
+        await billing.tell(recharged(100_00, at=day(1)), event_id="e-1", again=again)
+        await billing.tell(charged(30_50, at=day(2)), event_id="e-2", again=again)
+        await served.settle()
+    assert await balance(served) == 100 + 30
+    assert await told(served.work, "PointsEarned") == 2
+    sources = await rows(served.work, "SELECT source FROM ledger_transactions ORDER BY 1")
+    assert sources == [("billing:e-1",), ("billing:e-2",)]
+
+
+async def test_a_burst_of_events_gives_each_its_points(served: Serving, billing: Billing) -> None:
+    ids = [f"c-{number}" for number in range(10)]
+    await enrolled(served.work, *ids)
+    for number in range(300):
+        event = recharged(100, at=day(1), customer_id=ids[number % 10])
+        await billing.tell(event, event_id=f"e-{number}")
+    await served.settle()
+    assert [await balance(served, each) for each in ids] == [30] * 10
+
+
+async def test_a_payment_of_nobody_is_noted_and_one_of_nothing_is_not(served: Serving, billing: Billing) -> None:
+    await billing.tell(recharged(100_00, at=day(1), customer_id="c-9"), event_id="e-1")
+    await billing.tell(charged(0, at=day(1), customer_id="c-9"), event_id="e-2")
+    await served.settle()
+    noted = await rows(served.work, "SELECT source, customer_id, kind FROM unrewarded_payments")
+    assert noted == [("billing:e-1", "c-9", "earn_recharge")]
+
+
+async def test_a_malformed_event_is_put_aside_and_its_neighbours_are_handled(served: Serving, billing: Billing) -> None:
+    await enrolled(served.work, "c-1")
+    await billing.tell(recharged(100_00, at=day(1)), event_id="good-1")
+    await billing.tell(recharged(-5, at=day(1)), event_id="bad-amount")
+    await billing.tell(recharged(0, at=day(1)), event_id="bad-zero")
+    await billing.tell(charged(100, at=day(1), customer_id="c 1"), event_id="bad-id")
+    await billing.tell(charged(100_00, at=day(2)), event_id="good-2")
+    await served.settle()
+    assert await balance(served) == 200
+    letters = await rows(served.work, "SELECT event_id, error FROM dead_letters ORDER BY 1")
+    assert [event_id for event_id, _ in letters] == ["bad-amount", "bad-id", "bad-zero"]
+    assert "amount.minor_units" in letters[0][1]
+    assert "customer_id" in letters[1][1]
