@@ -13,10 +13,10 @@ _YEAR_SECONDS = 365 * 86_400.0
 # What each process calls by itself; the gateway passes its caller's token on and needs nothing of its own.
 SERVICE_SCOPES: dict[str, tuple[str, ...]] = {
     "member": (),
-    "billing": ("member.read", "points.write"),
+    "billing": (),
     "campaign": (),
-    "touchpoint": ("campaign.decide", "member.contact"),
-    "scoring": ("intake.write",),
+    "touchpoint": ("campaign.decide",),
+    "scoring": (),
     "gateway": (),
 }
 

@@ -179,6 +179,7 @@ class Platform:
             "TOKEN": self.token(),
             **{f"{name.upper()}_GRPC": addresses.grpc(name) for name in SERVICES},
             **{f"{name.upper()}_METRICS_URL": addresses.metrics_url(name) for name in PROCESSES},
+            "SERVICES": ",".join(f"{name}={addresses.grpc(name)}" for name in SERVICES),
             "NATS_URL": addresses.nats_url,
             "NATS_MONITOR_URL": addresses.nats_monitor_url,
         }
