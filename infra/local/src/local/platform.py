@@ -19,8 +19,8 @@ from local.readiness import is_ready
 from local.supervisor import PlatformDidNotStart, Say, Supervisor, all_ended, how_ended, last_words
 from local.watch import keep_servers
 
-_READY_SECONDS = 60.0
-_MIGRATED_SECONDS = 120.0
+_READY_SECONDS = 120.0
+_MIGRATED_SECONDS = 180.0
 _TOKEN_SECONDS = 7 * 86_400.0
 
 
