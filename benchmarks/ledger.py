@@ -6,6 +6,7 @@ charge accounts of their own, in fresh databases with equal contents, in turns.
 """
 
 import asyncio
+import gc
 import re
 import resource
 import subprocess
@@ -16,6 +17,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median
 
+import asyncpg
 import uvloop
 from alembic.migration import MigrationContext
 from alembic.operations import Operations
@@ -146,15 +148,21 @@ def _charge(source: str, account: AccountId) -> Post:
 async def _run_ledger(engine: AsyncEngine, shape: Shape, number: int) -> float:
     """Postings per second through the ledger, with one connection and one task per client."""
     ledger = _ledger()
+    gc.collect()
+    gc.freeze()  # what was imported lives as long as the process; no collection need look at it again
     deadline = clock.monotonic() + ROUND_SECONDS
 
     async def client(name: int) -> int:
         done = 0
         async with engine.connect() as connection:
+            # The transaction is the caller's business and begins and ends on the driver here, as pgbench's does.
+            await connection.execution_options(isolation_level="AUTOCOMMIT")
+            driver = (await connection.get_raw_connection()).driver_connection
+            assert isinstance(driver, asyncpg.Connection)
             while clock.monotonic() < deadline:
                 slots = range(ACCOUNTS_PER_CLIENT) if shape.batch > 1 else [done % ACCOUNTS_PER_CLIENT]
                 commands = [_charge(f"charge:{number}/{name}/{done}/{s}", _account(number, name, s)) for s in slots]
-                async with connection.begin():
+                async with driver.transaction():
                     await ledger.post(connection, commands, recorded_at=AT)
                 done += 1
         return done

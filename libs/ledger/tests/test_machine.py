@@ -2,8 +2,10 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Iterable
+from datetime import datetime
 from itertools import pairwise
+from typing import TypeVar
 
 import pytest
 from chassis.errors import Refusal
@@ -17,6 +19,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 
 from .factories import ANNA, ISSUED, NOW, POINTS, REDEEMED, day, open_accounts
 from .machine import LedgerMachine
+
+T = TypeVar("T")
 
 
 class PureMachine(LedgerMachine):
@@ -44,10 +48,7 @@ class PureMachine(LedgerMachine):
         return balance, account.held - sum(line.held_change for line in later)
 
     def open_lots(self) -> Counter[float]:
-        return _by_expiry(
-            (lot.terms.expires_at.timestamp() if lot.terms.expires_at else float("inf"), lot.remaining)
-            for lot in self.settled(self.now).lots.values()
-        )
+        return _by_expiry((lot.terms.expires_at, lot.remaining) for lot in self.settled(self.now).lots.values())
 
     def teardown(self) -> None:
         super().teardown()
@@ -57,13 +58,14 @@ class PureMachine(LedgerMachine):
         for before, after in pairwise(lines):
             assert (before.balance_after, before.available_after) == (after.balance_before, after.available_before)
         for posted in self.books.booked.values():
-            assert sum(line.amount for line in [*posted.lines, *posted.system_lines]) == 0
+            credited = sum(line.amount for line in posted.lines)
+            assert credited + sum(line.amount for line in posted.system_lines) == 0
 
 
-def _by_expiry(lots: object) -> Counter[float]:
+def _by_expiry(lots: Iterable[tuple[datetime | None, int]]) -> Counter[float]:
     counted: Counter[float] = Counter()
-    for expires_at, remaining in lots:  # type: ignore[attr-defined]
-        counted[expires_at] += remaining
+    for expires_at, remaining in lots:
+        counted[expires_at.timestamp() if expires_at else float("inf")] += remaining
     return +counted
 
 
@@ -77,7 +79,7 @@ def test_engine_agrees_with_the_model_for_long() -> None:
 
 
 @pytest.fixture
-def machine_on_postgres(engine: AsyncEngine) -> Callable[[], LedgerMachine]:
+def machine_on_postgres(engine: AsyncEngine) -> type[LedgerMachine]:
     """Every game plays on an account of its own, in one database, on a loop of its own."""
     address = make_url(engine.url.render_as_string(hide_password=False))
     games = iter(range(1_000_000))
@@ -91,27 +93,24 @@ def machine_on_postgres(engine: AsyncEngine) -> Callable[[], LedgerMachine]:
             self.engine = create_async_engine(address, pool_size=1)
             self.run(lambda connection: open_accounts(self.ledger, connection, self.account))
 
-        def run(self, act: Callable[[AsyncConnection], object]) -> object:
-            async def in_a_transaction() -> object:
+        def run(self, act: Callable[[AsyncConnection], Awaitable[T]]) -> T:
+            async def in_a_transaction() -> T:
                 async with self.engine.begin() as connection:
-                    return await act(connection)  # type: ignore[misc]
+                    return await act(connection)
 
             return self.runner.run(in_a_transaction())
 
         def carry_out(self, commands: list[AnyCommand]) -> list[Posted | Refusal]:
-            return self.run(lambda c: self.ledger.post(c, commands, recorded_at=NOW))  # type: ignore[return-value]
+            return self.run(lambda c: self.ledger.post(c, commands, recorded_at=NOW))
 
         def balance_at(self, number: int) -> tuple[int, int]:
             found = self.run(lambda c: self.ledger.balance(c, AccountId(self.account), day(number)))
-            return found.balance, found.held  # type: ignore[attr-defined]
+            return found.balance, found.held
 
         def open_lots(self) -> Counter[float]:
             self.run(lambda c: self.ledger.expire_due(c, day(self.now), recorded_at=NOW))
             lots = self.run(lambda c: self.ledger.lots(c, AccountId(self.account)))
-            return _by_expiry(
-                (lot.expires_at.timestamp() if lot.expires_at else float("inf"), lot.remaining)
-                for lot in lots  # type: ignore[attr-defined]
-            )
+            return _by_expiry((lot.expires_at, lot.remaining) for lot in lots)
 
         def teardown(self) -> None:
             super().teardown()
@@ -122,7 +121,7 @@ def machine_on_postgres(engine: AsyncEngine) -> Callable[[], LedgerMachine]:
 
 
 async def test_database_agrees_with_the_model(
-    machine_on_postgres: Callable[[], LedgerMachine], engine: AsyncEngine, ledger: Ledger
+    machine_on_postgres: type[LedgerMachine], engine: AsyncEngine, ledger: Ledger
 ) -> None:
     games = settings(max_examples=100, stateful_step_count=25)
     await asyncio.to_thread(run_state_machine_as_test, machine_on_postgres, settings=games)

@@ -125,8 +125,8 @@ class Draft:
             books.booked[posted.source] = posted
         books.originals.update(self._originals)
         for account in self._accounts.values():
-            for hold_id in account.holds:
-                books.holds[hold_id] = account.id
+            if account.holds:
+                books.holds.update(dict.fromkeys(account.holds, account.id))
 
     def account(self, account_id: AccountId) -> Account:
         """The command's own copy. Refuses AccountNotFound."""
@@ -155,12 +155,13 @@ class Draft:
         if source in self._books.sources or source in self._books.booked:
             raise SourceReused(f"{source} is already in the books", source=source)
         posted = self._dispatch(command)
-        before = tuple(self.booked)
+        before = len(self.booked)
         self.booked.append(posted)
         for line in posted.lines:
             self.settle(self._accounts[line.account], command.occurred_at)
-        settled = before + tuple(self.booked[len(before) + 1 :])
-        return posted._replace(settled=settled) if settled else posted
+        if len(self.booked) == 1:
+            return posted
+        return posted._replace(settled=(*self.booked[:before], *self.booked[before + 1 :]))
 
     def _dispatch(self, command: AnyCommand) -> Posted:
         match command:
@@ -180,21 +181,26 @@ class Draft:
                 assert_never(command)
 
     def _post(self, command: Post) -> Posted:
-        if sum(entry.amount for entry in command.entries):
-            raise InvalidArgument("entries", "must sum to zero")
+        occurred_at, system_accounts = command.occurred_at, self._books.system_accounts
         lines: list[Line] = []
         system_lines: list[SystemLine] = []
         asset: Asset | None = None
+        total = 0
         for position, entry in enumerate(command.entries):
-            _check_entry(position, entry, command.occurred_at)
-            if entry.account in self._books.system_accounts:
-                system_lines.append(SystemLine(entry.account, entry.amount))
+            account_id, amount, terms = entry
+            if terms is not None or not amount or not -AMOUNT_LIMIT <= amount <= AMOUNT_LIMIT:
+                _check_entry(position, entry, occurred_at)
+            total += amount
+            if account_id in system_accounts:
+                system_lines.append(SystemLine(account_id, amount))
                 continue
-            account = self._settled(entry.account, command.occurred_at)
+            account = self._settled(account_id, occurred_at)
             if asset not in (None, account.asset):
                 raise AssetMismatch(f"{account.id} is kept in {account.asset}, not in {asset}", account=account.id)
             asset = account.asset
-            lines.append(account.debit(-entry.amount) if entry.amount < 0 else account.credit(entry.amount, entry.lot))
+            lines.append(account.debit(-amount) if amount < 0 else account.credit(amount, terms))
+        if total:
+            raise InvalidArgument("entries", "must sum to zero")
         if asset is None:
             raise InvalidArgument("entries", "must touch at least one account with a balance")
         return _posted(command, asset, lines, system_lines)

@@ -189,13 +189,14 @@ def _put_leg(books: Books, row: Record, taken: dict[Step, tuple[LotMove, ...]]) 
     books.originals[source] = Original(source, legs, reversible, row["reversed_amount"])
 
 
-_TRANSACTIONS = (
-    "text source, text kind, text asset, timestamptz occurred_at, timestamptz recorded_at, jsonb metadata, "
-    "text ends, text reverses, bigint reversed_before, bigint reversed_amount"
+_TRANSACTIONS = "text source, text kind, text asset, timestamptz occurred_at, timestamptz recorded_at, jsonb metadata"
+_TRANSACTIONS_WITH_REFERENCES = (
+    f"{_TRANSACTIONS}, text ends, text reverses, bigint reversed_before, bigint reversed_amount"
 )
-_ENTRIES = (
-    "text source, smallint line, text account_id, bigint amount, bigint held_change, bigint account_version, "
-    "bigint balance_after, bigint held_after, bigint floor, timestamptz occurred_at"
+_SYSTEM_LINES = "text source, smallint line, text account_id, bigint amount, timestamptz occurred_at"
+_LINES = (
+    f"{_SYSTEM_LINES}, bigint held_change, bigint account_version, bigint balance_after, bigint held_after, "
+    "bigint floor"
 )
 _ACCOUNTS = "text id, bigint balance, bigint held, bigint in_lots, bigint floor, bigint version"
 _LOTS = (
@@ -221,6 +222,9 @@ SET balance = new.balance, held = new.held, in_lots = new.in_lots, floor = new.f
 FROM {rows} WHERE a.id = new.id"""
 _LOT_CHANGES = """
 ON CONFLICT (account_id, account_version) DO UPDATE SET remaining = excluded.remaining, expired = excluded.expired"""
+_INSERT_ENTRIES = """
+INSERT INTO ledger_entries ({names}) SELECT {names} FROM {lines}
+UNION ALL SELECT {system_names}, NULL, NULL, NULL, NULL, NULL FROM {system_lines}"""
 _HOLD_CHANGES = "ON CONFLICT (id) DO UPDATE SET state = excluded.state"
 
 
@@ -238,12 +242,12 @@ def _insert(table: str, spec: str, start: int, *, on_conflict: str = "") -> tupl
     return f"INSERT INTO {table} ({names}) SELECT {names} FROM {rows} {on_conflict}", at  # noqa: S608 - constants
 
 
-def save_statement(*, lots: bool, holds: bool) -> str:
-    """The one statement that writes a batch: whole columns as arrays, the same columns in the same order as `save`
-    gives them. Lots and holds take part only when the batch touches any."""
+def save_statement(*, references: bool, lots: bool, holds: bool) -> str:
+    """The one statement that writes a batch: whole columns as arrays, the same columns in the same order as `saving`
+    gives them. What a batch has nothing of takes no part."""
     rows, _, at = _rows(_ACCOUNTS, 1)
     parts = [_UPDATE_ACCOUNTS.format(rows=rows)]
-    part, at = _insert("ledger_transactions", _TRANSACTIONS, at)
+    part, at = _insert("ledger_transactions", _TRANSACTIONS_WITH_REFERENCES if references else _TRANSACTIONS, at)
     parts.append(part)
     if lots:
         part, at = _insert("ledger_lots", _LOTS, at, on_conflict=_LOT_CHANGES)
@@ -253,11 +257,18 @@ def save_statement(*, lots: bool, holds: bool) -> str:
     if holds:
         part, at = _insert("ledger_holds", _HOLDS, at, on_conflict=_HOLD_CHANGES)
         parts.append(part)
-    entries, _ = _insert("ledger_entries", _ENTRIES, at)
-    return "WITH " + ", ".join(f"part_{number} AS ({part})" for number, part in enumerate(parts)) + f" {entries}"
+    lines, names, at = _rows(_LINES, at)
+    system_lines, system_names, _ = _rows(_SYSTEM_LINES, at)
+    entries = _INSERT_ENTRIES.format(names=names, lines=lines, system_names=system_names, system_lines=system_lines)
+    return "WITH " + ", ".join(f"part_{number} AS ({part})" for number, part in enumerate(parts)) + entries
 
 
-SAVE = {(lots, holds): save_statement(lots=lots, holds=holds) for lots in (False, True) for holds in (False, True)}
+SAVE = {
+    (references, lots, holds): save_statement(references=references, lots=lots, holds=holds)
+    for references in (False, True)
+    for lots in (False, True)
+    for holds in (False, True)
+}
 
 
 async def save(connection: AsyncConnection, books: Books, recorded_at: datetime) -> None:
@@ -270,10 +281,12 @@ async def save(connection: AsyncConnection, books: Books, recorded_at: datetime)
 def saving(books: Books, recorded_at: datetime) -> tuple[str, list[str]]:
     """The statement that writes what the batch booked, and its columns."""
     booked = books.booked.values()
+    references = any(posted.ends or posted.reverses for posted in booked)
     lots, moves = _lot_columns(books, booked)
     holds = _hold_columns(books, booked)
-    columns = [*_account_columns(books, booked), *_transaction_columns(booked, recorded_at), *lots, *moves, *holds]
-    return SAVE[bool(moves), bool(holds)], [*columns, *_entry_columns(booked)]
+    columns = [*_account_columns(books, booked), *_transaction_columns(booked, recorded_at, references=references)]
+    columns += [*lots, *moves, *holds, *_line_columns(booked)]
+    return SAVE[references, bool(moves), bool(holds)], columns
 
 
 def _columns(spec: str, rows: Sequence[tuple[Any, ...]]) -> list[str]:
@@ -288,7 +301,7 @@ def _account_columns(books: Books, booked: Iterable[Posted]) -> list[str]:
     return _columns(_ACCOUNTS, [(a.id, a.balance, a.held, a.in_lots, a.floor, a.version) for a in accounts])
 
 
-def _transaction_columns(booked: Iterable[Posted], recorded_at: datetime) -> list[str]:
+def _transaction_columns(booked: Iterable[Posted], recorded_at: datetime, *, references: bool) -> list[str]:
     rows = [
         (
             posted.source,
@@ -297,25 +310,24 @@ def _transaction_columns(booked: Iterable[Posted], recorded_at: datetime) -> lis
             posted.occurred_at,
             recorded_at,
             json.dumps(dict(posted.metadata)) if posted.metadata else "{}",
-            posted.ends,
-            posted.reverses,
-            posted.reversed_before,
-            posted.reversed_amount,
         )
         for posted in booked
     ]
-    return _columns(_TRANSACTIONS, rows)
+    if not references:
+        return _columns(_TRANSACTIONS, rows)
+    more = [(posted.ends, posted.reverses, posted.reversed_before, posted.reversed_amount) for posted in booked]
+    return _columns(_TRANSACTIONS_WITH_REFERENCES, [(*row, *other) for row, other in zip(rows, more, strict=True)])
 
 
-def _entry_columns(booked: Iterable[Posted]) -> list[str]:
-    rows: list[tuple[object, ...]] = []
-    for posted in booked:
-        source, occurred_at = posted.source, posted.occurred_at
-        for number, line in enumerate(posted.lines):
-            rows.append((source, number, *line[:7], occurred_at))
-        for number, other in enumerate(posted.system_lines, start=len(posted.lines)):
-            rows.append((source, number, other.account, other.amount, None, None, None, None, None, occurred_at))
-    return _columns(_ENTRIES, rows)
+def _line_columns(booked: Iterable[Posted]) -> list[str]:
+    lines: list[tuple[object, ...]] = []
+    system_lines: list[tuple[object, ...]] = []
+    for source, _, _, occurred_at, of_accounts, of_system, *_ in booked:
+        for number, (account, amount, held_change, version, balance, held, floor, _) in enumerate(of_accounts):
+            lines.append((source, number, account, amount, occurred_at, held_change, version, balance, held, floor))
+        for number, (account, amount) in enumerate(of_system, start=len(of_accounts)):
+            system_lines.append((source, number, account, amount, occurred_at))
+    return _columns(_LINES, lines) + (_columns(_SYSTEM_LINES, system_lines) or ["{}"] * 5)
 
 
 def _lot_columns(books: Books, booked: Iterable[Posted]) -> tuple[list[str], list[str]]:
