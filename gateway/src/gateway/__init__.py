@@ -1,0 +1,1 @@
+"""The aggregating REST gateway for channel apps and operators: no rule and no state of its own."""

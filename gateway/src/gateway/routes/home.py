@@ -1,0 +1,118 @@
+"""The member home page: one call that gathers from every service at once and says which part is missing.
+
+All parts run in parallel under one deadline. A part whose service is down, slow or closed to the caller is named in
+`missing`; one that simply does not exist yet (no membership, no score) is null.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Annotated, Any
+
+import grpc
+from chassis.errors import Code
+from chassis.rpc.client import set_deadline
+from chassis.rpc.errors import RemoteRefusal, remote_refusal
+from fastapi import APIRouter, Query, Request
+from pydantic import BaseModel, Field
+from touchstone.billing.v1 import billing_pb2, billing_service_pb2
+from touchstone.member.v1 import member_pb2, member_service_pb2
+from touchstone.scoring.v1 import scoring_pb2, scoring_service_pb2
+from touchstone.touchpoint.v1 import touchpoint_service_pb2
+
+from gateway.admission import To, admits, state_of
+from gateway.bodies import AsOf, optional_time
+from gateway.schema import model_of, to_json
+from gateway.services import Services
+
+router = APIRouter(prefix="/v1/customers", tags=["home"])
+_LIST_MAX = 20
+
+
+class MissingPart(BaseModel):
+    """A part that could not be had, and why."""
+
+    part: str = Field(examples=["value"])
+    reason: str = Field(examples=["UNAVAILABLE"])
+
+
+class Home(BaseModel):
+    """Everything a member's home page shows."""
+
+    customer_id: str
+    profile: model_of(member_pb2.Customer) | None  # type: ignore[valid-type]
+    membership: model_of(member_pb2.Member) | None  # type: ignore[valid-type]
+    points: model_of(member_service_pb2.GetPointsBalanceResponse) | None  # type: ignore[valid-type]
+    accounts: list[model_of(billing_pb2.Account)] | None  # type: ignore[valid-type]
+    open_bills: list[model_of(billing_pb2.Bill)] | None  # type: ignore[valid-type]
+    offers: list[model_of(touchpoint_service_pb2.WaitingOffer)] | None  # type: ignore[valid-type]
+    value: model_of(scoring_pb2.Score) | None  # type: ignore[valid-type]
+    missing: list[MissingPart]
+
+
+@router.get("/{customer_id}/home", dependencies=[admits("member.v1.CustomerService.GetCustomer")], response_model=Home)
+async def get_home(
+    customer_id: str,
+    request: Request,
+    to: To,
+    touchpoint: Annotated[str, Query(description="Code of the touchpoint that shows the page.")] = "TP09",
+    as_of: AsOf = None,
+) -> Any:
+    """The member home page in one call; `missing` names the parts that could not be had."""
+    set_deadline(state_of(request).settings.home_seconds)
+    parts = _parts(to, customer_id, touchpoint, optional_time(as_of))
+    results = await asyncio.gather(*(_part(load) for load in parts.values()))
+    page: dict[str, Any] = {"customer_id": customer_id, "missing": []}
+    for name, result in zip(parts, results, strict=True):
+        page[name] = None if isinstance(result, RemoteRefusal) else result
+        if isinstance(result, RemoteRefusal) and result.code is not Code.NOT_FOUND:
+            page["missing"].append({"part": name, "reason": result.reason})
+        if name == "profile" and isinstance(result, RemoteRefusal) and result.code is Code.NOT_FOUND:
+            raise result
+    return page
+
+
+def _parts(to: Services, customer_id: str, touchpoint: str, as_of: Any) -> dict[str, Callable[[], Awaitable[Any]]]:
+    """How each part is loaded."""
+
+    async def profile() -> Any:
+        reply = await to.customers.GetCustomer(member_service_pb2.GetCustomerRequest(customer_id=customer_id))
+        return to_json(reply.customer)
+
+    async def membership() -> Any:
+        request = member_service_pb2.GetMemberRequest(customer_id=customer_id, as_of=as_of)
+        return to_json((await to.memberships.GetMember(request)).member)
+
+    async def points() -> Any:
+        request = member_service_pb2.GetPointsBalanceRequest(customer_id=customer_id, as_of=as_of)
+        return to_json(await to.points.GetPointsBalance(request))
+
+    async def accounts() -> Any:
+        request = billing_service_pb2.ListAccountsRequest(customer_id=customer_id, page_size=_LIST_MAX)
+        return [to_json(each) for each in (await to.accounts.ListAccounts(request)).accounts]
+
+    async def open_bills() -> Any:
+        request = billing_service_pb2.ListBillsRequest(
+            customer_id=customer_id, state=billing_pb2.BILL_STATE_OPEN, page_size=_LIST_MAX
+        )
+        return [to_json(each) for each in (await to.bills.ListBills(request)).bills]
+
+    async def offers() -> Any:
+        request = touchpoint_service_pb2.ListOffersRequest(customer_id=customer_id, touchpoint=touchpoint, as_of=as_of)
+        return [to_json(each) for each in (await to.contacts.ListOffers(request)).offers]
+
+    async def value() -> Any:
+        reply = await to.scores.GetScore(scoring_service_pb2.GetScoreRequest(customer_id=customer_id))
+        return to_json(reply.score)
+
+    loaders = (profile, membership, points, accounts, open_bills, offers, value)
+    return {load.__name__: load for load in loaders}
+
+
+async def _part(load: Callable[[], Awaitable[Any]]) -> Any:
+    """The part, or the refusal that stands in its place."""
+    try:
+        return await load()
+    except grpc.aio.AioRpcError as error:
+        return remote_refusal(error)
+    except RemoteRefusal as refusal:
+        return refusal
