@@ -22,22 +22,17 @@ class Receiver:
     headers: list[dict[str, str]] = field(default_factory=list)
     bodies: list[bytes] = field(default_factory=list)
     connections: int = 0
-    open_now: int = 0
-    open_max: int = 0
 
     async def handle(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """One connection, one request."""
         self.connections += 1
-        self.open_now += 1
-        self.open_max = max(self.open_max, self.open_now)
         try:
             await self._read(reader)
             answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
-            await self._answer(writer, answer)
+            await self._answer(reader, writer, answer)
         except (ConnectionError, asyncio.IncompleteReadError):
             return
         finally:
-            self.open_now -= 1
             writer.close()
 
     async def _read(self, reader: asyncio.StreamReader) -> None:
@@ -52,9 +47,9 @@ class Receiver:
         if self.secret:
             self.messages.append(Webhook(self.secret).verify(body, headers))
 
-    async def _answer(self, writer: asyncio.StreamWriter, answer: int | str) -> None:
+    async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, answer: int | str) -> None:
         if answer == HANG:
-            await asyncio.sleep(30)
+            await reader.read()  # until the sender gives up
         if answer == DRIP:
             writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 1000\r\n\r\n")
             for _ in range(1000):

@@ -128,7 +128,6 @@ async def test_a_receiver_that_does_not_finish_fails_the_attempt_and_blocks_nobo
         await healthy.register()
         await healthy.dispatch(20)
         await healthy.finished(touchpoint_pb2.DELIVERY_STATE_DELIVERED, 20)
-        assert slow.open_max <= 4
         (given_up, *_) = await stuck.finished(touchpoint_pb2.DELIVERY_STATE_EXHAUSTED)
     assert given_up.last_error == "no answer within 0.5 s"
     assert given_up.last_status == 0
