@@ -109,6 +109,13 @@ def test_reasons_say_the_strongest_first() -> None:
         "Has not bought for 35 weeks",
         "Came back on 5 days, more than 80 % of customers",
     ]
+    best = Standing(
+        a_summary(9, 290, 300), p_alive=0.99, recency_percent=60, frequency_percent=99.9, spend_percent=99.8
+    )
+    assert [reason.text for reason in reasons_for(best)][:2] == [
+        "Came back on 9 days, more than 99 % of customers",
+        "Spent more in all than 99 % of customers",
+    ]
     new = Standing(a_summary(0, 0, 1), p_alive=1.0, recency_percent=99, frequency_percent=30, spend_percent=40)
     assert [reason.code for reason in reasons_for(new)] == [
         ReasonCode.NEW_CUSTOMER,

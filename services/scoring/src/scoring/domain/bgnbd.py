@@ -87,8 +87,9 @@ def log_likelihood(model: BgNbd, groups: Groups) -> tuple[float, Floats]:
     each_by_a = by_sum + left / a
     each_by_b = by_sum + digamma(b + x) - digamma(b) - left / np.where(x > 0, b + x - 1, 1.0)
     weights = groups.customers
-    gradient = np.array([weights @ each for each in (each_by_r, each_by_alpha, each_by_a, each_by_b)])
-    return float(weights @ (log_d1 + log_d2 + log_sum)), gradient
+    # Summed without BLAS: its threads cost more than they bring here, and their number would change the last digit.
+    gradient = np.array([np.sum(weights * each) for each in (each_by_r, each_by_alpha, each_by_a, each_by_b)])
+    return float(np.sum(weights * (log_d1 + log_d2 + log_sum))), gradient
 
 
 def _log_left(model: BgNbd, repeats: Floats) -> Floats:

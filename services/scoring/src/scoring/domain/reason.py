@@ -4,6 +4,7 @@ A reason is a code for programs and a sentence for people. Its weight is how far
 among all customers of the run; ties go by the order of the codes below.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
@@ -88,16 +89,16 @@ def _of_frequency(standing: Standing) -> Weighed | None:
         return weight, Reason(ReasonCode.BOUGHT_ONCE, "Bought on one day only and has not come back")
     days = f"Came back on {repeats} {'day' if repeats == 1 else 'days'}"
     if percent >= MIDDLE_PERCENT:
-        return weight, Reason(ReasonCode.BUYS_OFTEN, f"{days}, more than {percent:.0f} % of customers")
-    return weight, Reason(ReasonCode.BUYS_SELDOM, f"{days}; {100 - percent:.0f} % of customers came back more often")
+        return weight, Reason(ReasonCode.BUYS_OFTEN, f"{days}, more than {_share(percent)} of customers")
+    return weight, Reason(ReasonCode.BUYS_SELDOM, f"{days}; {_share(100 - percent)} of customers came back more often")
 
 
 def _of_spend(standing: Standing) -> Weighed | None:
     percent = standing.spend_percent
     weight = abs(percent - MIDDLE_PERCENT)
     if percent >= MIDDLE_PERCENT:
-        return weight, Reason(ReasonCode.SPENDS_MUCH, f"Spent more in all than {percent:.0f} % of customers")
-    return weight, Reason(ReasonCode.SPENDS_LITTLE, f"Spent less in all than {100 - percent:.0f} % of customers")
+        return weight, Reason(ReasonCode.SPENDS_MUCH, f"Spent more in all than {_share(percent)} of customers")
+    return weight, Reason(ReasonCode.SPENDS_LITTLE, f"Spent less in all than {_share(100 - percent)} of customers")
 
 
 def _of_recency(standing: Standing) -> Weighed | None:
@@ -106,6 +107,11 @@ def _of_recency(standing: Standing) -> Weighed | None:
     if percent >= MIDDLE_PERCENT:
         return weight, Reason(ReasonCode.BOUGHT_RECENTLY, f"Last bought {_ago(silent)}")
     return weight, Reason(ReasonCode.LONG_SILENT, f"Has not bought for {_lasting(silent)}")
+
+
+def _share(percent: float) -> str:
+    """Whole percents, rounded down: nobody is above all, being one of them."""
+    return f"{math.floor(percent)} %"
 
 
 def _ago(days: int) -> str:
