@@ -6,7 +6,7 @@ It never reads a database. Addresses and token come from options or from the env
 
 import asyncio
 import sys
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Annotated, Any
 
@@ -20,11 +20,11 @@ from rich.table import Table
 from touchstone.common.v1 import operations_service_pb2 as pb
 from touchstone.common.v1 import operations_service_pb2_grpc
 
+from chassis.reconciliation import compare, republish
 from chassis.rpc.client import open_channel
 from chassis.rpc.errors import remote_refusal
 
 NAMES = ("member", "billing", "campaign", "touchpoint", "scoring")
-_PAGE = 5000
 _CALL_SECONDS = 60.0
 
 Targets = Annotated[
@@ -116,35 +116,12 @@ async def reconcile(*, targets: Targets, token: Token, dry_run: bool = False) ->
     """Compare every outbox with every inbox, and publish again what somebody should have handled and has not."""
     async with _services(targets, token) as stubs:
         with Progress(console=console, transient=True) as progress:
-            for producer, stub in stubs.items():
-                bar = progress.add_task(producer, total=None)
-                missing, looked_at = await _missing_of(producer, stub, list(stubs.values()))
-                if missing and not dry_run:
-                    for start in range(0, len(missing), _PAGE):
-                        await stub.Republish(pb.RepublishRequest(event_ids=missing[start : start + _PAGE]))
-                progress.remove_task(bar)
+            for producer in progress.track(stubs, description="comparing"):
+                found = await compare(producer, stubs)
+                if not dry_run:
+                    await republish(stubs[producer], found.missing)
                 verb = "would be published again" if dry_run else "published again"
-                console.print(f"{producer}: {looked_at} events looked at, {len(missing)} {verb}")
-
-
-async def _missing_of(producer: str, stub: Any, consumers: Sequence[Any]) -> tuple[list[str], int]:
-    """Ids of a producer's published events that a consumer misses, and how many events were looked at."""
-    missing: dict[str, None] = {}
-    request, looked_at = pb.ListOutboxRequest(page_size=_PAGE), 0
-    while True:
-        page = await stub.ListOutbox(request, timeout=_CALL_SECONDS)
-        published = [row for row in page.rows if row.HasField("published_at")]
-        looked_at += len(published)
-        references = [
-            pb.EventReference(source=producer, event_id=r.event_id, event_type=r.event_type, subject=r.subject)
-            for r in published
-        ]
-        for consumer in consumers:
-            found = await consumer.FindMissing(pb.FindMissingRequest(events=references), timeout=_CALL_SECONDS)
-            missing.update(dict.fromkeys(found.event_ids))
-        if not page.next_page_token:
-            return list(missing), looked_at
-        request.page_token = page.next_page_token
+                console.print(f"{producer}: {found.published} events looked at, {len(found.missing)} {verb}")
 
 
 @app.command
@@ -165,11 +142,11 @@ async def prove(*, targets: Targets, token: Token) -> None:
 
 @events.command(name="show")
 async def show_events(
-    event_id: str = "", *, targets: Targets, token: Token, service: str, event_type: str = "", limit: int = 20
+    event_id: str = "", *, targets: Targets, token: Token, service: str, event_type: str = ""
 ) -> None:
-    """Print events of a service's outbox for people: one by its id, or the first of a type."""
+    """Print events of a service's outbox for people: one by its id, or the first twenty of a type."""
     async with _services(targets, token, service) as stubs:
-        request = pb.ListOutboxRequest(page_size=limit, event_id=event_id, event_type=event_type)
+        request = pb.ListOutboxRequest(page_size=20, event_id=event_id, event_type=event_type)
         page = await stubs[service].ListOutbox(request, timeout=_CALL_SECONDS)
     for row in page.rows:
         console.rule(f"{row.event_type}  {row.event_id}")

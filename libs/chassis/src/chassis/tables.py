@@ -17,6 +17,12 @@ from sqlalchemy import (
 
 def chassis_tables(metadata: MetaData) -> None:
     """Adds the chassis's tables to a service's metadata, so that its migrations can be compared with it."""
+    _handled_requests(metadata)
+    _outbox(metadata)
+    _dead_letters(metadata)
+
+
+def _handled_requests(metadata: MetaData) -> None:
     Table(
         "handled_requests",
         metadata,
@@ -28,6 +34,9 @@ def chassis_tables(metadata: MetaData) -> None:
         Column("recorded_at", DateTime(timezone=True), nullable=False),
         Index("handled_requests_recorded_at", "recorded_at"),
     )
+
+
+def _outbox(metadata: MetaData) -> None:
     Table(
         "outbox",
         metadata,
@@ -45,6 +54,9 @@ def chassis_tables(metadata: MetaData) -> None:
         Index("outbox_unpublished", "id", postgresql_where=text("published_at IS NULL")),
         Index("outbox_recorded_at", "recorded_at"),
     )
+
+
+def _dead_letters(metadata: MetaData) -> None:
     Table(
         "dead_letters",
         metadata,

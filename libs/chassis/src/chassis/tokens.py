@@ -5,6 +5,7 @@ and never imports this module. A token is an RFC 9068 access token signed with E
 spaces, and `customer_id` marks the token of a member who may see nobody else's data.
 """
 
+import importlib
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -22,6 +23,16 @@ ALGORITHM = "ES256"
 TOKEN_TYPE = "at+jwt"  # noqa: S105 - the media type of an access token, RFC 9068 section 2.1
 ISSUER = "touchstone"
 AUDIENCE = "touchstone"
+
+# What each process calls by itself; the gateway passes its caller's token on and needs nothing of its own.
+SERVICE_SCOPES: dict[str, tuple[str, ...]] = {
+    "member": (),
+    "billing": (),
+    "campaign": (),
+    "touchpoint": ("campaign.decide",),
+    "scoring": (),
+    "gateway": (),
+}
 
 
 def new_key() -> ECKey:
@@ -77,3 +88,16 @@ class Minter:
             claims["customer_id"] = customer_id
         header = {"alg": ALGORITHM, "typ": TOKEN_TYPE, "kid": self.key.kid}
         return jwt.encode(header, claims, self.key, algorithms=[ALGORITHM])
+
+
+def all_scopes() -> frozenset[str]:
+    """Every scope that a method of any service asks for, read from the contracts."""
+    access = importlib.import_module("touchstone.common.v1.access_pb2").access
+    return frozenset(scope for method in _methods() for scope in method.GetOptions().Extensions[access].scopes)
+
+
+def _methods() -> Iterable[Any]:
+    packages = {name: f"touchstone.{name}.v1.{name}_service_pb2" for name in SERVICE_SCOPES if name != "gateway"}
+    for module in (*packages.values(), "touchstone.common.v1.operations_service_pb2"):
+        for service in importlib.import_module(module).DESCRIPTOR.services_by_name.values():
+            yield from service.methods
