@@ -50,7 +50,7 @@ _CUSTOMERS = (
         PRIMARY KEY (source, event_id)
     )""",
     "CREATE INDEX customer_events_type ON customer_events (event_type, occurred_at)",
-    "CREATE TABLE customers (customer_id text PRIMARY KEY, registered_at timestamptz)",
+    "CREATE TABLE customers (customer_id text PRIMARY KEY, registered_at timestamptz NOT NULL)",
     """
     CREATE TABLE customer_tags (
         customer_id text NOT NULL,

@@ -15,12 +15,11 @@ from touchstone.campaign.v1.campaign_events_pb2 import EventsTaken
 from touchstone.member.v1 import member_events_pb2 as member
 from touchstone.scoring.v1.scoring_events_pb2 import CustomerScored
 
-from campaign.domain.intake import CustomerId
 from campaign.use_cases.facts import take_customers, take_purchases, take_scores, take_tiers
 from campaign.use_cases.live import LiveRules
 from campaign.use_cases.matching import match_events, take_facts
 from campaign.wire import told
-from campaign.wire.intake import events_taken_from_proto
+from campaign.wire.intake import customer_id_from_proto, events_taken_from_proto
 
 M = TypeVar("M", bound=Message)
 
@@ -71,7 +70,7 @@ class Listeners:
     ) -> None:
         """The earliest telling of a customer is the registration; later ones are changes."""
         registered = {
-            CustomerId(each.message.customer_id): each.occurred_at
+            customer_id_from_proto(each.message.customer_id): each.occurred_at
             for each in sorted(deliveries, key=lambda each: each.occurred_at, reverse=True)
         }
         tags = [tag for each in deliveries for tag in told.customer_kind_from_proto(each)]

@@ -46,7 +46,7 @@ ON CONFLICT (customer_id) DO UPDATE SET registered_at = least(customers.register
 """)
 _REGISTERED = text("""
 SELECT customer_id, registered_at FROM customers
-WHERE customer_id = ANY(CAST(:customer_ids AS text[])) AND registered_at IS NOT NULL
+WHERE customer_id = ANY(CAST(:customer_ids AS text[]))
 """)
 _ADD_PURCHASES = text("""
 INSERT INTO purchases (charge_id, customer_id, occurred_at, amount_minor)
@@ -104,8 +104,8 @@ async def all_tags_of(connection: AsyncConnection, customer_id: CustomerId, cata
     ]
 
 
-async def meet_customers(connection: AsyncConnection, registered: Mapping[CustomerId, datetime | None]) -> None:
-    """Know these customers, each since the earliest instant told; their rows stay locked, taken in one order."""
+async def meet_customers(connection: AsyncConnection, registered: Mapping[CustomerId, datetime]) -> None:
+    """Know these customers, each since the earliest instant told."""
     ordered = sorted(registered)
     await connection.execute(
         _MEET, {"customer_ids": ordered, "registered_ats": [registered[customer_id] for customer_id in ordered]}
@@ -122,8 +122,6 @@ async def registered_at(
 
 async def add_purchases(connection: AsyncConnection, purchases: Sequence[Purchase]) -> dict[ChargeId, Standing]:
     """Remember purchases, and say where each stands among all known of its customer, these included."""
-    customers = dict.fromkeys((purchase.customer_id for purchase in purchases), None)
-    await meet_customers(connection, customers)
     await connection.execute(
         _ADD_PURCHASES,
         {
@@ -135,7 +133,10 @@ async def add_purchases(connection: AsyncConnection, purchases: Sequence[Purchas
     )
     rows = await connection.execute(
         _STANDINGS,
-        {"customer_ids": list(customers), "charge_ids": [purchase.charge_id for purchase in purchases]},
+        {
+            "customer_ids": list({purchase.customer_id for purchase in purchases}),
+            "charge_ids": [purchase.charge_id for purchase in purchases],
+        },
     )
     return {ChargeId(row.charge_id): Standing(row.number, int(row.total_minor), row.previous_at) for row in rows}
 

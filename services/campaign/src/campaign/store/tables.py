@@ -1,5 +1,7 @@
 """The tables, as the migrations leave them."""
 
+from datetime import datetime
+
 from chassis.tables import chassis_tables
 from sqlalchemy import (
     BigInteger,
@@ -21,8 +23,8 @@ METADATA = MetaData()
 chassis_tables(METADATA)
 
 
-def _instant(name: str, *, nullable: bool = False) -> Column[object]:
-    return Column(name, DateTime(timezone=True), nullable=nullable)
+def _instant(name: str) -> Column[datetime]:
+    return Column(name, DateTime(timezone=True), nullable=False)
 
 
 def _text(name: str, *, key: bool = False) -> Column[str]:
@@ -92,7 +94,7 @@ Table(
     "customers",
     METADATA,
     _text("customer_id", key=True),
-    _instant("registered_at", nullable=True),
+    _instant("registered_at"),
 )
 Table(
     "customer_tags",

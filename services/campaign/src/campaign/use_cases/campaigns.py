@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, replace
 
+from chassis.errors import InvalidArgument
 from chassis.work import Transaction
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -40,7 +41,7 @@ class SetCampaignState:
 async def validate_plan(connection: AsyncConnection, live: LiveRules, plan: CampaignPlan) -> Rule:
     """What a plan's rule reads; refuse a plan that could not be stored."""
     await live.refresh(connection)
-    return check_plan(plan, live.catalogue)
+    return _understood(plan, live)
 
 
 async def put_campaign(transaction: Transaction, live: LiveRules, command: PutCampaign) -> Campaign:
@@ -51,7 +52,7 @@ async def put_campaign(transaction: Transaction, live: LiveRules, command: PutCa
     await store.lock_changes(transaction.connection)
     await live.refresh(transaction.connection)
     known = await store.campaign_for_update(transaction.connection, command.campaign_id)
-    rule = replace(check_plan(command.plan, live.catalogue), text=command.plan.rule)
+    rule = _understood(command.plan, live)
     revision = await store.next_revision(transaction.connection)
     fresh = Campaign(command.campaign_id, command.plan, rule, CampaignState.DRAFT, version=1, revision=revision)
     return await _save(transaction, with_plan(known, fresh))
@@ -68,6 +69,14 @@ async def set_campaign_state(transaction: Transaction, command: SetCampaignState
         return known
     revision = await store.next_revision(transaction.connection)
     return await _save(transaction, replace(changed, revision=revision))
+
+
+def _understood(plan: CampaignPlan, live: LiveRules) -> Rule:
+    """The plan's rule as it is kept; a refusal names fields as the request has them."""
+    try:
+        return replace(check_plan(plan, live.catalogue), text=plan.rule)
+    except InvalidArgument as refusal:
+        raise refusal.under("plan") from refusal
 
 
 async def _save(transaction: Transaction, campaign: Campaign) -> Campaign:

@@ -14,10 +14,11 @@ from touchstone.member.v1 import member_pb2
 from touchstone.scoring.v1 import scoring_events_pb2 as scoring
 
 from campaign.domain.catalogue import EventTypeId, Scalar, TagId
-from campaign.domain.intake import CustomerEvent, CustomerId, TagValue
+from campaign.domain.intake import CustomerEvent, TagValue
 from campaign.domain.purchases import ChargeId, Purchase
 from campaign.domain.scores import Score
 from campaign.use_cases.facts import State, TierHeld
+from campaign.wire.intake import customer_id_from_proto
 
 _KINDS = {member_pb2.CUSTOMER_KIND_HOUSEHOLD: "household", member_pb2.CUSTOMER_KIND_ENTERPRISE: "enterprise"}
 
@@ -51,7 +52,7 @@ def purchase_from_proto(delivery: Delivery[billing.AccountCharged]) -> Purchase:
         event_id=delivery.event_id,
         charge_id=ChargeId(m.charge_id),
         account_id=m.account_id,
-        customer_id=CustomerId(m.customer_id),
+        customer_id=customer_id_from_proto(m.customer_id),
         amount_minor=m.amount.minor_units,
         balance_minor=m.balance_after.minor_units,
         account_version=m.account_version,
@@ -172,7 +173,7 @@ def score_from_proto(delivery: Delivery[scoring.CustomerScored]) -> Score:
     return Score(
         source=delivery.source,
         event_id=delivery.event_id,
-        customer_id=CustomerId(m.customer_id),
+        customer_id=customer_id_from_proto(m.customer_id),
         as_of=delivery.occurred_at,
         revision=delivery.message.revision,
         tags={TagId(name): value for name, value in figures.items()},
@@ -191,12 +192,12 @@ def _event(delivery: Delivery[Any], event_type: str, attributes: Mapping[str, Sc
         source=delivery.source,
         event_id=delivery.event_id,
         event_type=EventTypeId(event_type),
-        customer_id=CustomerId(delivery.message.customer_id),
+        customer_id=customer_id_from_proto(delivery.message.customer_id),
         occurred_at=delivery.occurred_at,
         attributes={name: value for name, value in attributes.items() if value != ""},
     )
 
 
 def _tags(delivery: Delivery[Any], values: Mapping[str, Scalar], *, sequence: int) -> list[TagValue]:
-    customer_id = CustomerId(delivery.message.customer_id)
+    customer_id = customer_id_from_proto(delivery.message.customer_id)
     return [TagValue(customer_id, TagId(tag), value, delivery.occurred_at, sequence) for tag, value in values.items()]
