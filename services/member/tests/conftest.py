@@ -12,6 +12,7 @@ from member.__main__ import PROCESS
 from member.wire import FACTS
 from sqlalchemy.ext.asyncio import create_async_engine
 
+from services.member.tests.calls import SCOPES, Stubs
 from services.member.tests.factories import RECORDED_AT
 
 
@@ -28,3 +29,9 @@ async def work(database: Databases) -> AsyncIterator[Work]:
     engine = create_async_engine(async_url((await database(PROCESS)).url))
     yield Work(engine, FACTS, now=lambda: RECORDED_AT)
     await engine.dispose()
+
+
+@pytest.fixture
+def boss(served: Serving) -> Stubs:
+    """A caller who may do everything."""
+    return Stubs.of(served.channel(*SCOPES))

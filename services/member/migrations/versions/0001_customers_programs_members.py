@@ -27,6 +27,7 @@ CREATE TABLE programs (
     points_lifetime_days integer NOT NULL,
     revision bigint NOT NULL,
     evaluated_as_of timestamptz,
+    evaluated_to_member text,
     CONSTRAINT programs_days_sensible CHECK (window_days > 0 AND points_lifetime_days >= 0)
 )"""
 
@@ -77,6 +78,7 @@ CREATE TABLE unrewarded_payments (
 
 _INDEXES = (
     "CREATE INDEX members_by_tier ON members (program_id, tier_id)",
+    "CREATE INDEX members_by_program ON members (program_id, member_id)",
     "CREATE INDEX tier_history_by_instant ON tier_history (member_id, held_from, revision)",
 )
 

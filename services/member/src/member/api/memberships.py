@@ -11,12 +11,14 @@ from touchstone.member.v1 import member_service_pb2 as pb
 from touchstone.member.v1 import member_service_pb2_grpc as pb_grpc
 
 from member.api.rendering import many, one
+from member.api.rounds import answer_in_rounds
 from member.domain.program import Program
 from member.use_cases import memberships, programs, tiers
 from member.wire import memberships as wire
 from member.wire.customers import customer_id_from_proto
 
 _ENROL = many(memberships.enrol_customers, wire.enrolled_to_proto)
+_EVALUATE = one(tiers.evaluate_tiers, wire.evaluation_to_proto)
 
 
 class MembershipApi(pb_grpc.MembershipServiceServicer):
@@ -79,5 +81,13 @@ class MembershipApi(pb_grpc.MembershipServiceServicer):
         self, request: pb.EvaluateTiersRequest, context: ServicerContext[Any, Any]
     ) -> pb.EvaluateTiersResponse:
         asked = ask(request, wire.evaluate_from_proto(request))
-        act = one(tiers.evaluate_tiers, wire.evaluation_to_proto)
-        return await self._work.answer("evaluate_tiers", asked, act, pb.EvaluateTiersResponse)
+        total = pb.EvaluateTiersResponse()
+        async for done in answer_in_rounds(
+            self._work, "evaluate_tiers", asked=asked, act=_EVALUATE, reply_type=pb.EvaluateTiersResponse
+        ):
+            total.evaluated += done.evaluated
+            total.upgraded += done.upgraded
+            total.downgraded += done.downgraded
+            if done.evaluated < asked.command.most:
+                break
+        return total

@@ -10,14 +10,15 @@ from grpc.aio import ServicerContext
 from touchstone.member.v1 import member_service_pb2 as pb
 from touchstone.member.v1 import member_service_pb2_grpc as pb_grpc
 
-from member.api.expiry import expire_in_rounds
 from member.api.rendering import many, one
+from member.api.rounds import answer_in_rounds
 from member.use_cases import balances, earning, spending
 from member.wire import points as wire
 from member.wire.customers import customer_id_from_proto
 from member.wire.memberships import instant_from_proto, program_id_from_proto
 
 _EARN = many(earning.award_points, wire.awarded_to_proto)
+_EXPIRE = one(spending.expire_points, wire.expired_to_proto)
 
 
 class PointsApi(pb_grpc.PointsServiceServicer):
@@ -94,4 +95,13 @@ class PointsApi(pb_grpc.PointsServiceServicer):
     async def ExpirePoints(
         self, request: pb.ExpirePointsRequest, context: ServicerContext[Any, Any]
     ) -> pb.ExpirePointsResponse:
-        return await expire_in_rounds(self._work, ask(request, wire.expire_from_proto(request)))
+        asked = ask(request, wire.expire_from_proto(request))
+        total = pb.ExpirePointsResponse()
+        async for done in answer_in_rounds(
+            self._work, "expire_points", asked=asked, act=_EXPIRE, reply_type=pb.ExpirePointsResponse
+        ):
+            if done.accounts == 0:
+                break
+            total.accounts += done.accounts
+            total.points += done.points
+        return total

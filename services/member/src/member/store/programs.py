@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Iterable
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import Row, Select, delete, func, select, text, update
 from sqlalchemy.dialects.postgresql import insert
@@ -15,6 +15,13 @@ from member.store.tables import members, programs, tier_history, tiers
 _KEEP_SHAPE = text("""
     SELECT program_id FROM programs WHERE program_id = ANY(CAST(:ids AS text[])) ORDER BY program_id FOR KEY SHARE
 """)
+
+
+class EvaluationMark(NamedTuple):
+    """The last instant that tiers were judged at (None: never), and up to which member where a pass is under way."""
+
+    as_of: datetime | None
+    to_member: str | None
 
 
 async def find_program(connection: AsyncConnection, program_id: ProgramId) -> Program | None:
@@ -40,18 +47,22 @@ async def lock_program_for_update(connection: AsyncConnection, program_id: Progr
     return await find_program(connection, program_id)
 
 
-async def evaluated_as_of_for_update(connection: AsyncConnection, program_id: ProgramId) -> datetime | None:
-    """Until when the program's tiers were judged, locked against another judging; None where never."""
-    found = await connection.execute(
-        select(programs.c.evaluated_as_of).where(programs.c.program_id == program_id).with_for_update(key_share=True)
+async def evaluation_for_update(connection: AsyncConnection, program_id: ProgramId) -> EvaluationMark:
+    """How far the program's tiers were judged, locked against another judging."""
+    asked = select(programs.c.evaluated_as_of, programs.c.evaluated_to_member)
+    row = (
+        await connection.execute(asked.where(programs.c.program_id == program_id).with_for_update(key_share=True))
+    ).one()
+    return EvaluationMark(row.evaluated_as_of, row.evaluated_to_member)
+
+
+async def save_evaluation(connection: AsyncConnection, program_id: ProgramId, mark: EvaluationMark) -> None:
+    """Remember how far the program's tiers were judged."""
+    await connection.execute(
+        update(programs)
+        .where(programs.c.program_id == program_id)
+        .values(evaluated_as_of=mark.as_of, evaluated_to_member=mark.to_member)
     )
-    evaluated: datetime | None = found.scalar_one()
-    return evaluated
-
-
-async def save_evaluated_as_of(connection: AsyncConnection, program_id: ProgramId, as_of: datetime) -> None:
-    """Remember until when the program's tiers were judged."""
-    await connection.execute(update(programs).where(programs.c.program_id == program_id).values(evaluated_as_of=as_of))
 
 
 async def save_program(connection: AsyncConnection, program: Program) -> Program:

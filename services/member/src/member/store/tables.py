@@ -45,6 +45,7 @@ programs = Table(
     Column("points_lifetime_days", Integer, nullable=False),
     Column("revision", BigInteger, nullable=False),
     Column("evaluated_as_of", DateTime(timezone=True), comment="business time of the last judging of tiers"),
+    Column("evaluated_to_member", Text, comment="how far the judging has come; null when it is through"),
     CheckConstraint("window_days > 0 AND points_lifetime_days >= 0", name="programs_days_sensible"),
 )
 
@@ -75,6 +76,7 @@ members = Table(
     UniqueConstraint("customer_id", "program_id", name="members_once_per_program"),
     ForeignKeyConstraint(["program_id", "tier_id"], ["tiers.program_id", "tiers.tier_id"], name="members_tier_known"),
     Index("members_by_tier", "program_id", "tier_id"),
+    Index("members_by_program", "program_id", "member_id"),
 )
 
 tier_history = Table(

@@ -1,4 +1,4 @@
-"""Points that count for a tier, and the judging of all members of a program by one statement."""
+"""Points that count for a tier, and the judging of thousands of members by one statement."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -33,19 +33,30 @@ _EARNED = """
 
 _QUALIFYING = text(f"{_EARNED} AND earning.account_id = ANY(CAST(:accounts AS text[])) GROUP BY earning.account_id")
 
+_NEXT_MEMBERS = text("""
+    SELECT count(*) AS members, max(member_id) AS last FROM (
+        SELECT member_id FROM members
+        WHERE program_id = :program AND member_id > :after AND enrolled_at <= :as_of
+        ORDER BY member_id LIMIT :most
+    ) AS next
+""")
+
 _MOVE = text(f"""
-    WITH earned AS ({_EARNED} GROUP BY earning.account_id),
-    judged AS (
-        SELECT members.member_id, members.tier_id AS previous_tier_id, reached.tier_id AS reached_tier_id
-        FROM members
-        LEFT JOIN earned ON earned.account_id = CAST(:prefix AS text) || members.member_id
+    WITH judging AS (
+        SELECT member_id, tier_id, CAST(:prefix AS text) || member_id AS account_id FROM members
+        WHERE program_id = :program AND member_id > :after AND member_id <= :last AND enrolled_at <= :as_of
+    ), earned AS (
+        {_EARNED} AND earning.account_id IN (SELECT account_id FROM judging) GROUP BY earning.account_id
+    ), judged AS (
+        SELECT judging.member_id, judging.tier_id AS previous_tier_id, reached.tier_id AS reached_tier_id
+        FROM judging
+        LEFT JOIN earned ON earned.account_id = judging.account_id
         CROSS JOIN LATERAL (
             SELECT tier.tier_id
             FROM unnest(CAST(:tiers AS text[]), CAST(:required AS bigint[])) AS tier(tier_id, points_required)
             WHERE tier.points_required <= greatest(coalesce(earned.points, 0), 0)
             ORDER BY tier.points_required DESC LIMIT 1
         ) AS reached
-        WHERE members.program_id = :program AND members.enrolled_at <= :as_of
     ), moved AS (
         UPDATE members SET tier_id = judged.reached_tier_id, tier_since = :as_of, revision = members.revision + 1
         FROM judged
@@ -58,7 +69,6 @@ _MOVE = text(f"""
     SELECT * FROM moved ORDER BY member_id
 """)  # noqa: S608 - made of constants
 
-
 _OFF_HISTORY = text("""
     SELECT members.member_id FROM members
     LEFT JOIN LATERAL (
@@ -69,6 +79,14 @@ _OFF_HISTORY = text("""
         IS DISTINCT FROM (members.revision, members.tier_id, members.tier_since)
     ORDER BY members.member_id LIMIT 10
 """)
+
+
+class NextMembers(NamedTuple):
+    """Members behind the id `after` up to the id `last`, and how many they are."""
+
+    after: str
+    last: str
+    size: int
 
 
 class Moved(NamedTuple):
@@ -88,16 +106,19 @@ async def qualifying_points(
     return {member_id: earned.get(member_id, 0) for member_id in ids}
 
 
-async def count_judged(connection: AsyncConnection, program: Program, as_of: datetime) -> int:
-    """How many members of the program there were at the instant."""
-    counting = select(func.count()).where(members.c.program_id == program.program_id, members.c.enrolled_at <= as_of)
-    return (await connection.execute(counting)).scalar_one()
+async def next_members(
+    connection: AsyncConnection, program: Program, *, after: str, as_of: datetime, most: int
+) -> NextMembers:
+    """The next members of the program behind one, in the order of their ids, who were members at the instant."""
+    asked = {"program": program.program_id, "after": after, "as_of": as_of, "most": most}
+    row = (await connection.execute(_NEXT_MEMBERS, asked)).one()
+    return NextMembers(after, row.last or after, row.members)
 
 
 async def move_tiers(
-    connection: AsyncConnection, program: Program, *, as_of: datetime, recorded_at: datetime
+    connection: AsyncConnection, program: Program, *, among: NextMembers, as_of: datetime, recorded_at: datetime
 ) -> list[Moved]:
-    """Give every member the best tier whose requirement the points meet, as `Program.tier_reached` says it.
+    """Give each of these members the best tier whose requirement the points meet, as `Program.tier_reached` says it.
 
     Only members whose tier changed are written and returned.
     """
@@ -105,6 +126,8 @@ async def move_tiers(
         **_window(program.window_start(as_of), as_of),
         "program": program.program_id,
         "prefix": ACCOUNT_PREFIX,
+        "after": among.after,
+        "last": among.last,
         "tiers": [tier.tier_id for tier in program.tiers],
         "required": [tier.points_required for tier in program.tiers],
         "recorded_at": recorded_at,
