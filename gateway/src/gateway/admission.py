@@ -9,7 +9,6 @@ from typing import Annotated, Any
 
 from chassis.auth import Caller, InvalidToken, Verifier, set_caller
 from chassis.errors import ResourceExhausted
-from chassis.ids import check_request_id
 from chassis.rpc.access import Admission, NotYourCustomer, admission_of
 from chassis.rpc.client import set_deadline
 from fastapi import Depends, Header, Request
@@ -66,17 +65,18 @@ def services_of(request: Request) -> Services:
     return state_of(request).services
 
 
-def idempotency_key(
-    key: Annotated[
-        str,
-        Header(alias="Idempotency-Key", description="Identity of the request; a repeat gets the first answer."),
-    ],
-) -> str:
-    """The key under which a repeat is recognised; required on everything that writes."""
-    return check_request_id(key)
-
-
-Key = Annotated[str, Depends(idempotency_key)]
+# The key under which a repeat is recognised; required on everything that writes.
+Key = Annotated[
+    str,
+    Header(
+        alias="Idempotency-Key",
+        description="Identity of the request, visible ASCII; a repeat with the same key gets the first answer.",
+        min_length=1,
+        max_length=128,
+        pattern=r"^[\x21-\x7e]+$",
+        examples=["5f1b7c1e-recharge-1"],
+    ),
+]
 To = Annotated[Services, Depends(services_of)]
 
 

@@ -3,14 +3,14 @@
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from http import HTTPStatus
-from typing import Any
 
 from chassis.auth import Verifier
 from fastapi import FastAPI, Request, Response
 from opentelemetry.instrumentation.fastapi import FastAPIInstrumentor
 
 from gateway.admission import Limiter, State
-from gateway.problems import Problem, add_problem_handlers, problem
+from gateway.description import DESCRIPTION, PROBLEMS, TAGS, Described, operation_id
+from gateway.problems import add_problem_handlers, broken, problem
 from gateway.routes import billing, campaign, home, member, scoring, touchpoint
 from gateway.services import open_services
 from gateway.settings import GatewaySettings
@@ -21,15 +21,6 @@ _HEADERS = {
     "Referrer-Policy": "no-referrer",
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
 }
-_PROBLEMS: dict[int | str, dict[str, Any]] = {
-    status: {"model": Problem, "description": HTTPStatus(status).phrase}
-    for status in (400, 401, 403, 404, 409, 429, 503)
-}
-_DESCRIPTION = """
-What channel apps and operators call. Every request carries an access token; everything that writes carries an
-`Idempotency-Key`, and a repeat with the same key gets the first answer. Amounts are integers in minor units, errors are
-problem details (RFC 9457) with a stable `reason`, lists are paged by `next_page_token`.
-"""
 
 
 def create_app(settings: GatewaySettings) -> FastAPI:
@@ -42,12 +33,14 @@ def create_app(settings: GatewaySettings) -> FastAPI:
             app.state.gateway = State(settings, services, verifier, Limiter(settings.requests_per_minute))
             yield
 
-    app = FastAPI(
+    app = Described(
         title="Touchstone",
         version="1",
-        description=_DESCRIPTION,
+        description=DESCRIPTION,
+        openapi_tags=TAGS,
+        generate_unique_id_function=operation_id,
         lifespan=lifespan,
-        responses=_PROBLEMS,
+        responses=PROBLEMS,
         docs_url=None,
         redoc_url=None,
     )
@@ -79,8 +72,16 @@ def _bounded(body_bytes_max: int) -> Callable[[Request, Next], Awaitable[Respons
             status = HTTPStatus.LENGTH_REQUIRED if chunked else HTTPStatus.REQUEST_ENTITY_TOO_LARGE
             response: Response = problem(status, status.name, f"a body must state its length, at most {body_bytes_max}")
         else:
-            response = await call_next(request)
+            response = await _answered(request, call_next)
         response.headers.update(_HEADERS)
         return response
 
     return middleware
+
+
+async def _answered(request: Request, call_next: Next) -> Response:
+    """The answer, or the problem of a fault: caught here, so that it carries the headers of every answer."""
+    try:
+        return await call_next(request)
+    except Exception as error:  # noqa: BLE001 - logged; the caller learns no more than that it broke
+        return broken(error)

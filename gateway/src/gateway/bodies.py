@@ -1,14 +1,32 @@
-"""What callers send: bodies that name every field they know and refuse all others."""
+"""What callers send: bodies that name every field they know and refuse all others.
+
+When something happened is part of the request and never filled in here: a repeat must be the same request, and a time
+taken at its arrival would make it another one.
+"""
 
 from datetime import datetime
 from typing import Annotated, Literal
 
-from chassis import clock
 from chassis.times import to_proto
 from fastapi import Query
 from google.protobuf.timestamp_pb2 import Timestamp
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
 
+# The whole numbers that every JSON reader keeps exactly (RFC 8259, section 6), and those of a 32-bit field.
+_EXACT = 2**53 - 1
+_INT32 = 2**31 - 1
+
+
+def _text_alone(value: object) -> object:
+    """Refuses numbers, which would otherwise pass as seconds since 1970."""
+    if isinstance(value, str | datetime):
+        return value
+    raise ValueError("must be a time as text, e.g. 2026-03-01T12:00:00Z")
+
+
+Integer = Annotated[int, Field(ge=-_EXACT, le=_EXACT)]
+Count = Annotated[int, Field(ge=-_INT32, le=_INT32)]
+Instant = Annotated[AwareDatetime, Field(strict=False, examples=["2026-03-01T12:00:00Z"]), BeforeValidator(_text_alone)]
 PageSize = Annotated[int, Query(ge=0, le=500, description="At most this many; 0 means 50.")]
 PageToken = Annotated[str, Query(max_length=300, description="`next_page_token` of the page before.")]
 AsOf = Annotated[AwareDatetime | None, Query(description="The instant to look at; now when left out.")]
@@ -23,19 +41,17 @@ class Body(BaseModel):
 class Timed(Body):
     """A body with a business time."""
 
-    occurred_at: Annotated[
-        AwareDatetime | None, Field(strict=False, description="When it happened; now when left out.")
-    ] = None
+    occurred_at: Instant = Field(description="When it happened, as the sender knows it.")
 
     def when(self) -> Timestamp:
         """The business time."""
-        return to_proto(self.occurred_at or clock.now())
+        return to_proto(self.occurred_at)
 
 
 class MoneyBody(Body):
     """An amount of money."""
 
-    minor_units: int = Field(description="In minor units (fen, cents).", examples=[10000])
+    minor_units: Integer = Field(description="In minor units (fen, cents).", examples=[10000])
     currency: str = Field(description="ISO 4217.", examples=["CNY"])
 
 
@@ -44,8 +60,8 @@ class PersonBody(Body):
 
     person_id: str = Field(examples=["p-1"])
     display_name: str = Field(examples=["Li Hua"])
-    role: str = Field("", examples=["head"])
-    phone: str = Field("", examples=["+8613800000000"])
+    role: str = Field(default="", examples=["head"])
+    phone: str = Field(default="", examples=["+8613800000000"])
     email: str = ""
 
 
@@ -54,7 +70,7 @@ class SubscriberBody(Body):
 
     subscriber_id: str = Field(examples=["8888000012345678"])
     kind: Literal["TV", "BROADBAND", "MOBILE", "VALUE_ADDED"]
-    in_service_since: Annotated[AwareDatetime, Field(strict=False)]
+    in_service_since: Instant
 
 
 class CustomerBody(Body):
@@ -64,27 +80,27 @@ class CustomerBody(Body):
     display_name: str = Field(examples=["Household Li"])
     persons: list[PersonBody] = []
     subscribers: list[SubscriberBody] = []
-    registered_at: Annotated[AwareDatetime | None, Field(strict=False)] = None
+    registered_at: Instant = Field(description="Since when it is a customer.")
 
 
 class EnrolBody(Timed):
     """Enrolment in a program."""
 
-    program_id: str = Field("general", examples=["general"])
+    program_id: str = Field(default="general", examples=["general"])
 
 
 class HoldBody(Timed):
     """Points to hold for a use that is not certain yet."""
 
-    points: int = Field(examples=[200])
-    reason: str = Field("", examples=["gift 17"])
-    expires_at: Annotated[AwareDatetime, Field(strict=False, description="When the hold ends by itself.")]
+    points: Integer = Field(examples=[200])
+    reason: str = Field(default="", examples=["gift 17"])
+    expires_at: Instant = Field(description="When the hold ends by itself.", examples=["2026-03-02T12:00:00Z"])
 
 
 class ConfirmBody(Timed):
     """Held points to spend."""
 
-    points: int = Field(0, description="At most those held; 0 means all.")
+    points: Integer = Field(default=0, description="At most those held; 0 means all.")
 
 
 class AccountBody(Timed):
@@ -98,20 +114,20 @@ class RechargeBody(Timed):
     """Money to put into an account."""
 
     amount: MoneyBody
-    channel: str = Field("app", examples=["app"])
+    channel: str = Field(default="app", examples=["app"])
 
 
 class PaymentBody(Timed):
     """A payment of a bill."""
 
-    channel: str = Field("app", examples=["app"])
+    channel: str = Field(default="app", examples=["app"])
 
 
 class PresentBody(Timed):
     """The customer is at a touchpoint."""
 
-    delivery_way: str = Field("", description="How the offer will be put; the preferred way when left out.")
-    offers_max: int = Field(1, ge=1, le=5)
+    delivery_way: str = Field(default="", description="How the offer will be put; the preferred way when left out.")
+    offers_max: int = Field(default=1, ge=1, le=5)
 
 
 class OutcomeBody(Timed):
@@ -126,7 +142,7 @@ class OfferBody(Body):
     offer_id: str = Field(examples=["movie-week"])
     title: str = Field(examples=["A week of films"])
     body: str = ""
-    value_minor: int = 0
+    value_minor: Integer = Field(default=0, description="Worth to the customer, in minor units.", examples=[990])
 
 
 class PlanBody(Body):
@@ -134,14 +150,14 @@ class PlanBody(Body):
 
     display_name: str = Field(examples=["Low balance: top up 100, get 10"])
     event_type: str = Field(examples=["balance_below_l1"])
-    rule: str = Field("", examples=["tags.tier == 'gold'"])
+    rule: str = Field(default="", examples=["tags.tier == 'gold'"])
     offer: OfferBody
     touchpoints: list[str] = Field(examples=[["TP09", "TP15"]])
-    opportunity_hours: int = 72
-    priority: int = 0
-    once_in_days: int = 0
-    starts_at: Annotated[AwareDatetime | None, Field(strict=False)] = None
-    ends_at: Annotated[AwareDatetime | None, Field(strict=False)] = None
+    opportunity_hours: Count = Field(default=72, description="Hours that the offer waits.", examples=[72])
+    priority: Count = Field(default=0, description="Higher goes first where several wait.")
+    once_in_days: Count = Field(default=0, description="At most one decision per customer in so many days.")
+    starts_at: Instant | None = None
+    ends_at: Instant | None = None
 
 
 class StateBody(Body):

@@ -27,6 +27,9 @@ _STATUS = {
     Code.INTERNAL: HTTPStatus.INTERNAL_SERVER_ERROR,
 }
 
+# What a field of the contract is called here.
+_NAMES = {"request_id": "Idempotency-Key"}
+
 
 class FieldError(BaseModel):
     """One field of the request and what is wrong with it."""
@@ -38,7 +41,7 @@ class FieldError(BaseModel):
 class Problem(BaseModel):
     """What went wrong."""
 
-    type: str = Field("about:blank", description="Always about:blank; `reason` says which problem it is.")
+    type: str = Field(default="about:blank", description="Always about:blank; `reason` says which problem it is.")
     title: str = Field(examples=["Conflict"])
     status: int = Field(examples=[409])
     detail: str = Field(examples=["the balance of 500 does not cover 700"])
@@ -65,7 +68,6 @@ def add_problem_handlers(app: FastAPI) -> None:
     app.add_exception_handler(Refusal, _refused_here)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http)
-    app.add_exception_handler(Exception, _broken)
 
 
 async def _rpc_failed(_: Request, error: Exception) -> JSONResponse:
@@ -85,7 +87,8 @@ def _remote(refusal: RemoteRefusal) -> JSONResponse:
     if status is HTTPStatus.SERVICE_UNAVAILABLE:
         return problem(status, "UNAVAILABLE", "a service is down; trying again with the same key is safe", (), 1)
     retry_seconds = 1 if status is HTTPStatus.TOO_MANY_REQUESTS else 0
-    return problem(status, refusal.reason, refusal.message, refusal.violations, retry_seconds)
+    violations = [FieldViolation(_NAMES.get(each.field, each.field), each.description) for each in refusal.violations]
+    return problem(status, refusal.reason, refusal.message, violations, retry_seconds)
 
 
 async def _refused_here(_: Request, error: Exception) -> JSONResponse:
@@ -96,20 +99,28 @@ async def _refused_here(_: Request, error: Exception) -> JSONResponse:
 
 async def _invalid(_: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)
-    violations = [
-        FieldViolation(".".join(str(part) for part in each["loc"] if part != "body") or "body", each["msg"])
-        for each in error.errors()
-    ]
+    violations = [FieldViolation(_field(each["loc"]), each["msg"]) for each in error.errors()]
     detail = "; ".join(f"{each.field}: {each.description}" for each in violations)
     return problem(HTTPStatus.BAD_REQUEST, "INVALID_ARGUMENT", detail, violations)
+
+
+def _field(location: Sequence[int | str]) -> str:
+    """`persons[0].phone` for ("body", "persons", 0, "phone"): where it came in is left out, what it is called stays."""
+    if location == ("body",) or (location[0] == "body" and isinstance(location[1], int)):
+        return "body"
+    parts = (f"[{part}]" if isinstance(part, int) else f".{part}" for part in location[1:])
+    return "".join(parts).removeprefix(".")
 
 
 async def _http(_: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)
     status = HTTPStatus(error.status_code)
-    return problem(status, status.name, str(error.detail))
+    response = problem(status, status.name, str(error.detail))
+    response.headers.update(error.headers or {})
+    return response
 
 
-async def _broken(_: Request, error: Exception) -> JSONResponse:
-    _log.error("request failed", error=type(error).__name__)
+def broken(error: Exception) -> JSONResponse:
+    """The problem of a fault of our own; the caller learns no more than that it broke."""
+    _log.error("request failed", error=type(error).__name__, exc_info=error)
     return problem(HTTPStatus.INTERNAL_SERVER_ERROR, "INTERNAL", "internal error")

@@ -1,7 +1,7 @@
 """Messages of the contracts as JSON: the shape of every answer comes from the contract itself, written once.
 
 Names stay as in the contract, 64-bit numbers are JSON integers (all of them lie below 2^53), times are RFC 3339,
-an enum's value is its name without the prefix, and a message that is not set is null.
+an enum's value is its name without the prefix, and what is not set though it could be is null.
 """
 
 from datetime import datetime
@@ -13,7 +13,6 @@ from google.protobuf.message import Message
 from pydantic import BaseModel, ConfigDict, create_model
 
 _TIMESTAMP = "google.protobuf.Timestamp"
-_VALUE = "touchstone.common.v1.Value"
 _KINDS: dict[int, type] = {
     FieldDescriptor.CPPTYPE_INT32: int,
     FieldDescriptor.CPPTYPE_INT64: int,
@@ -32,29 +31,28 @@ def to_json(message: Message) -> dict[str, Any]:
     return {field.name: _field_to_json(message, field) for field in message.DESCRIPTOR.fields}
 
 
-def _field_to_json(message: Message, field: FieldDescriptor) -> Any:
+def _field_to_json(message: Message, field: Any) -> Any:
     value = getattr(message, field.name)
     if field.is_repeated:
         return [_value_to_json(field, each) for each in value]
-    if field.message_type is not None and not message.HasField(field.name):
+    if field.has_presence and not message.HasField(field.name):
         return None
     return _value_to_json(field, value)
 
 
-def _value_to_json(field: FieldDescriptor, value: Any) -> Any:
+def _value_to_json(field: Any, value: Any) -> Any:
     if field.message_type is None:
         return _enum_name(field.enum_type, value) if field.enum_type is not None else value
     if field.message_type.full_name == _TIMESTAMP:
         return value.ToJsonString()
-    if field.message_type.full_name == _VALUE:
-        kind = value.WhichOneof("kind")
-        return None if kind is None else getattr(value, kind)
     return to_json(value)
 
 
 def _enum_name(enum: EnumDescriptor, number: int) -> str:
-    """OPEN for BILL_STATE_OPEN: the prefix repeats what the field's name says."""
-    return str(enum.values_by_number[number].name).removeprefix(_prefix(enum))
+    """OPEN for BILL_STATE_OPEN: the prefix repeats what the field's name says. A number that a newer service may
+    send before this gateway knows its name stays a number."""
+    known = enum.values_by_number.get(number)
+    return str(number) if known is None else str(known.name).removeprefix(_prefix(enum))
 
 
 def enum_number(enum: EnumDescriptor, name: str) -> int:
@@ -83,10 +81,8 @@ def _annotation(field: FieldDescriptor) -> Any:
         kind: Any = _KINDS[field.cpp_type]
     elif field.message_type.full_name == _TIMESTAMP:
         kind = datetime
-    elif field.message_type.full_name == _VALUE:
-        kind = str | int | float | bool
     else:
         kind = _model(field.message_type)
     if field.is_repeated:
         return list[kind]
-    return kind | None if field.message_type is not None else kind
+    return kind | None if field.has_presence else kind

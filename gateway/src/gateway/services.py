@@ -3,8 +3,9 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import grpc
 from chassis.auth import current_caller
 from chassis.rpc.client import open_channel
 from touchstone.billing.v1 import billing_service_pb2_grpc as billing
@@ -14,9 +15,6 @@ from touchstone.scoring.v1 import scoring_service_pb2_grpc as scoring
 from touchstone.touchpoint.v1 import touchpoint_service_pb2_grpc as touchpoint
 
 from gateway.settings import GatewaySettings
-
-if TYPE_CHECKING:
-    import grpc
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +43,15 @@ async def open_services(settings: GatewaySettings) -> AsyncIterator[Services]:
         name: open_channel(getattr(settings, f"{name}_target"), _token, retries=True)
         for name in ("member", "billing", "campaign", "touchpoint", "scoring")
     }
-    yield Services(
+    try:
+        yield _stubs(channels)
+    finally:
+        for channel in channels.values():
+            await channel.close()
+
+
+def _stubs(channels: dict[str, grpc.aio.Channel]) -> Services:
+    return Services(
         customers=member.CustomerServiceStub(channels["member"]),
         memberships=member.MembershipServiceStub(channels["member"]),
         points=member.PointsServiceStub(channels["member"]),
@@ -60,8 +66,6 @@ async def open_services(settings: GatewaySettings) -> AsyncIterator[Services]:
         scores=scoring.ScoreServiceStub(channels["scoring"]),
         runs=scoring.RunServiceStub(channels["scoring"]),
     )
-    for channel in channels.values():
-        await channel.close()
 
 
 def _token() -> str:

@@ -64,11 +64,17 @@ async def get_home(
     page: dict[str, Any] = {"customer_id": customer_id, "missing": []}
     for name, result in zip(parts, results, strict=True):
         page[name] = None if isinstance(result, RemoteRefusal) else result
-        if isinstance(result, RemoteRefusal) and result.code is not Code.NOT_FOUND:
-            page["missing"].append({"part": name, "reason": result.reason})
-        if name == "profile" and isinstance(result, RemoteRefusal) and result.code is Code.NOT_FOUND:
-            raise result
+        if isinstance(result, RemoteRefusal):
+            _check_asked_well(name, result)
+            if result.code is not Code.NOT_FOUND:
+                page["missing"].append({"part": name, "reason": result.reason})
     return page
+
+
+def _check_asked_well(part: str, refusal: RemoteRefusal) -> None:
+    """Raises what is no fault of a service: a customer who does not exist, or a request that no service could answer."""
+    if refusal.code is Code.INVALID_ARGUMENT or (refusal.code is Code.NOT_FOUND and part == "profile"):
+        raise refusal
 
 
 def _parts(to: Services, customer_id: str, touchpoint: str, as_of: Any) -> dict[str, Callable[[], Awaitable[Any]]]:

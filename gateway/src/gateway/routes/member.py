@@ -2,7 +2,6 @@
 
 from typing import Any
 
-from chassis import clock
 from chassis.times import to_proto
 from fastapi import APIRouter
 from touchstone.member.v1 import member_pb2 as resources
@@ -56,7 +55,7 @@ async def put_customer(customer_id: str, body: CustomerBody, key: Key, to: To) -
             )
             for line in body.subscribers
         ],
-        registered_at=to_proto(body.registered_at or clock.now()),
+        registered_at=to_proto(body.registered_at),
     )
     reply = await to.customers.UpsertCustomer(pb.UpsertCustomerRequest(request_id=key, customer=customer))
     return to_json(reply.customer)

@@ -1,0 +1,74 @@
+"""The published description of the interface (OpenAPI 3.1): problems as they are sent, and an example of every body."""
+
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.routing import APIRoute
+
+from gateway.problems import Problem
+
+DESCRIPTION = """
+What channel apps and operators call. Every request carries an access token; everything that writes carries an
+`Idempotency-Key`, and a repeat with the same key gets the first answer. Amounts are integers in minor units, errors are
+problem details (RFC 9457) with a stable `reason`, lists are paged by `next_page_token`.
+"""
+TAGS = [
+    {"name": "home", "description": "The member home page: everything at once."},
+    {"name": "member", "description": "Customers, memberships and points."},
+    {"name": "billing", "description": "Accounts, recharges, statements and bills."},
+    {"name": "touchpoint", "description": "Offers at touchpoints, contacts and partners' webhooks."},
+    {"name": "campaign", "description": "The catalogue, campaigns and decisions."},
+    {"name": "scoring", "description": "Value scores and the runs they come from."},
+]
+PROBLEMS: dict[int | str, dict[str, Any]] = {
+    status: {"model": Problem, "description": HTTPStatus(status).phrase}
+    for status in (400, 401, 403, 404, 409, 411, 413, 429, 503, 504)
+}
+# Stands in for every status not named; without it the framework describes an answer that is never given.
+PROBLEMS["default"] = {"model": Problem, "description": "Any other problem"}
+
+
+def operation_id(route: APIRoute) -> str:
+    """The name of the route's function, which is unique and reads well in generated clients."""
+    return route.name
+
+
+class Described(FastAPI):
+    """An application whose description is completed."""
+
+    def openapi(self) -> dict[str, Any]:
+        """The description, made once."""
+        if self.openapi_schema is None:
+            document = super().openapi()
+            schemas = document["components"]["schemas"]
+            for methods in document["paths"].values():
+                for operation in methods.values():
+                    _complete(operation, schemas)
+        assert self.openapi_schema is not None
+        return self.openapi_schema
+
+
+def _complete(operation: dict[str, Any], schemas: dict[str, Any]) -> None:
+    for status, response in operation["responses"].items():
+        if not status.startswith("2"):
+            response["content"] = {"application/problem+json": response["content"]["application/json"]}
+    for content in operation.get("requestBody", {}).get("content", {}).values():
+        content["example"] = _example(content["schema"], schemas)
+
+
+def _example(schema: dict[str, Any], schemas: dict[str, Any]) -> Any:
+    """A value of the schema, put together from the examples of its fields."""
+    if "$ref" in schema:
+        return _example(schemas[schema["$ref"].rpartition("/")[2]], schemas)
+    if "examples" in schema:
+        return schema["examples"][0]
+    if "enum" in schema:
+        return schema["enum"][0]
+    if schema["type"] == "array":
+        return [_example(schema["items"], schemas)]
+    return {
+        name: _example(field, schemas)
+        for name, field in schema["properties"].items()
+        if name in schema.get("required", ()) or "examples" in field or "$ref" in field.get("items", {})
+    }
