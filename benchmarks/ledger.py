@@ -43,7 +43,7 @@ AT = datetime(2026, 1, 1, tzinfo=UTC)
 
 # Values of the sample batch that the script puts pgbench's own variables for.
 CLIENT, NUMBER, SLOT, VERSION, BALANCE = "C#", "N#", "S#", 700_000_007, 900_000_000_009
-VARIABLES = {CLIENT: "client_id", NUMBER: "n", SLOT: "slot", str(VERSION): "version", str(BALANCE): "balance"}
+VARIABLES = {CLIENT: "client_id", SLOT: "slot", str(VERSION): "version", str(BALANCE): "balance"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,8 +214,9 @@ def _filled(statement: str, columns: Sequence[str]) -> str:
 
 
 def _literal(text: str) -> str:
-    literal = f"'{text}'"
+    """An argument of the statement: never a constant, which PostgreSQL would read once when it plans."""
+    literal = f"replace('{text}', '{NUMBER}', :n::text)"
     for sample, variable in VARIABLES.items():
-        if sample in literal:
+        if sample in text:
             literal = f"replace({literal}, '{sample}', :{variable}::text)"
     return literal

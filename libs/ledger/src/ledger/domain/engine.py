@@ -123,7 +123,8 @@ class Draft:
         books.accounts.update(self._accounts)
         for posted in self.booked:
             books.booked[posted.source] = posted
-        books.originals.update(self._originals)
+        if self._originals:
+            books.originals.update(self._originals)
         for account in self._accounts.values():
             if account.holds:
                 books.holds.update(dict.fromkeys(account.holds, account.id))
