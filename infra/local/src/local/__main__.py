@@ -9,11 +9,12 @@ from typing import Annotated
 
 import cyclopts
 from chassis import clock
+from chassis.tokens import all_scopes
 from rich.console import Console
 from rich.table import Table
 
 from local.folder import DataFolder, FolderInUse
-from local.identities import all_scopes, minter
+from local.identities import minter
 from local.platform import Platform
 from local.processes import GATEWAY, PROCESSES, SERVICES, Addresses
 from local.readiness import is_ready

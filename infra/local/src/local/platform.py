@@ -11,9 +11,10 @@ from typing import Self
 
 from chassis.embedded import Child, NatsServer, PostgresServer
 from chassis.embedded.databases import Database, ensure_database
+from chassis.tokens import all_scopes
 
 from local.folder import DataFolder, write_private
-from local.identities import all_scopes, minter, write_service_tokens
+from local.identities import minter, write_service_tokens
 from local.processes import GATEWAY, PROCESSES, SERVICES, Addresses, Site, port_names
 from local.readiness import is_ready
 from local.supervisor import PlatformDidNotStart, Say, Supervisor, all_ended, how_ended, last_words
