@@ -1,8 +1,8 @@
 # ruff: noqa: INP001 - a script, mounted into a container
 """Makes what an identity provider gives in production: a signing key, its JWKS, a token per caller.
 
-Run by docker-compose.yml in the image of a service, as `keys.py <public folder> <private folder>`. A repeat keeps the key
-and makes the tokens anew. The token in `operator`, in the private folder, may call everything.
+Run by docker-compose.yml in the image of a service, as `keys.py <public folder> <private folder>`. A repeat keeps the
+key and makes the tokens anew. The token in `operator`, in the private folder, may call everything.
 """
 
 import sys
