@@ -1,6 +1,7 @@
 """A partner's web server for tests: it verifies every webhook with the reference library and answers as told."""
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -62,10 +63,10 @@ class Receiver:
 
 
 @asynccontextmanager
-async def receiving(*answers: int | str) -> AsyncIterator[Receiver]:
-    """Listens on loopback until the block ends."""
+async def receiving(*answers: int | str, tls: ssl.SSLContext | None = None) -> AsyncIterator[Receiver]:
+    """Listens on loopback until the block ends, behind TLS if a context is given."""
     receiver = Receiver(list(answers) or [204])
-    server = await asyncio.start_server(receiver.handle, "127.0.0.1", 0)
+    server = await asyncio.start_server(receiver.handle, "127.0.0.1", 0, ssl=tls)
     receiver.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
     try:
         yield receiver

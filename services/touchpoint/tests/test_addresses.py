@@ -4,7 +4,7 @@ from ipaddress import ip_address
 
 import pytest
 from chassis.errors import InvalidArgument
-from touchpoint.clients.webhook import AddressRefused, GuardedTransport, WebhookSender, resolve
+from touchpoint.clients.webhook import Address, AddressRefused, GuardedTransport, WebhookSender, resolve
 from touchpoint.domain.address import check_webhook_url, is_public
 
 CLOSED = [
@@ -138,11 +138,11 @@ async def test_a_number_in_disguise_is_refused_at_registration(host: str) -> Non
 
 
 async def test_one_address_inside_among_public_ones_refuses_them_all() -> None:
-    async def two_faced(host: str, port: int) -> list[object]:
+    async def two_faced(host: str, port: int) -> list[Address]:
         return [ip_address("8.8.8.8"), ip_address("127.0.0.1")]
 
     with pytest.raises(AddressRefused):
-        await GuardedTransport(allow_private=False, resolve=two_faced).judged("partner.example", 443)  # type: ignore[arg-type]
+        await GuardedTransport(allow_private=False, resolve=two_faced).judged("partner.example", 443)
 
 
 async def test_the_resolver_gives_addresses_without_their_zone() -> None:

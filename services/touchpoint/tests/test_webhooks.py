@@ -4,6 +4,7 @@ import asyncio
 import socket
 from collections.abc import Callable
 from ipaddress import ip_address
+from pathlib import Path
 
 import pytest
 from chassis.ids import new_id
@@ -12,13 +13,14 @@ from chassis.times import to_proto
 from cloudevents.core.bindings.http import HTTPMessage, from_structured
 from cloudevents.core.formats.json import JSONFormat
 from sqlalchemy import text
-from touchpoint.clients.webhook import AddressRefused, WebhookSender
+from touchpoint.clients.webhook import Address, AddressRefused, WebhookSender
 from touchpoint.domain.delivery import Answer
 from touchpoint.use_cases.opportunities import record_opportunities
 from touchstone.touchpoint.v1 import touchpoint_pb2
 from touchstone.touchpoint.v1 import touchpoint_service_pb2 as pb
 from touchstone.touchpoint.v1 import touchpoint_service_pb2_grpc as pb_grpc
 
+from services.touchpoint.tests.certificates import server_context, trusting_context
 from services.touchpoint.tests.factories import PARTNER, T0, an_opportunity
 from services.touchpoint.tests.receiver import DRIP, HANG, REDIRECT, Receiver, receiving
 
@@ -159,14 +161,14 @@ async def send(sender: WebhookSender, url: str) -> Answer:
 
 async def test_the_connection_goes_to_the_judged_address_even_when_the_name_changes_its_mind() -> None:
     """The name is public when it is registered and leads inside when it is sent to: nothing connects."""
-    answers = [[ip_address("8.8.8.8")], [ip_address("127.0.0.1")]]
+    answers: list[list[Address]] = [[ip_address("8.8.8.8")], [ip_address("127.0.0.1")]]
 
-    async def rebinding(host: str, port: int) -> list[object]:
-        return answers.pop(0)  # type: ignore[return-value]
+    async def rebinding(host: str, port: int) -> list[Address]:
+        return answers.pop(0)
 
     async with receiving() as sentinel:
         port = sentinel.url.rpartition(":")[2]
-        sender = WebhookSender(allow_private=False, timeout_seconds=2, resolve=rebinding)  # type: ignore[arg-type]
+        sender = WebhookSender(allow_private=False, timeout_seconds=2, resolve=rebinding)
         await sender.check_reachable(f"https://partner.example:{port}/")
         answer = await send(sender, f"http://partner.example:{port}/")
     assert answer.error == "partner.example does not lead to a public address"
@@ -177,13 +179,13 @@ async def test_the_connection_goes_to_the_judged_address_even_when_the_name_chan
 async def test_the_name_is_asked_once_and_the_request_keeps_it() -> None:
     asked: list[str] = []
 
-    async def loopback(host: str, port: int) -> list[object]:
+    async def loopback(host: str, port: int) -> list[Address]:
         asked.append(host)
         return [ip_address("::1"), ip_address("127.0.0.1")]
 
     async with receiving() as receiver:
         port = receiver.url.rpartition(":")[2]
-        sender = WebhookSender(allow_private=True, timeout_seconds=2, resolve=loopback)  # type: ignore[arg-type]
+        sender = WebhookSender(allow_private=True, timeout_seconds=2, resolve=loopback)
         answer = await send(sender, f"http://partner.example:{port}/hook")
     assert answer.accepted, "the address that takes no connection was passed over"
     assert asked == ["partner.example"]
@@ -211,3 +213,30 @@ async def test_a_port_where_nobody_listens_or_nobody_speaks_tls_is_an_error_of_t
 async def test_an_unresolvable_host_is_an_error_of_the_attempt() -> None:
     answer = await send(WebhookSender(allow_private=True, timeout_seconds=5), "https://no-such-host.invalid/")
     assert answer.error == str(AddressRefused("no-such-host.invalid does not resolve"))
+
+
+@pytest.mark.parametrize(
+    ("certified", "trusted", "error"),
+    [
+        ("partner.example", True, ""),
+        ("other.example", True, "ConnectError"),
+        ("partner.example", False, "ConnectError"),
+    ],
+)
+async def test_the_certificate_must_be_of_the_name_though_the_connection_goes_to_an_address(
+    tmp_path: Path, certified: str, trusted: bool, error: str
+) -> None:
+    async def loopback(host: str, port: int) -> list[Address]:
+        return [ip_address("127.0.0.1")]
+
+    async with receiving(tls=server_context(certified, tmp_path)) as receiver:
+        port = receiver.url.rpartition(":")[2]
+        sender = WebhookSender(
+            allow_private=True,
+            timeout_seconds=2,
+            resolve=loopback,
+            verify=trusting_context() if trusted else True,
+        )
+        answer = await send(sender, f"https://partner.example:{port}/hook")
+    assert answer.error == error
+    assert len(receiver.bodies) == (0 if error else 1)

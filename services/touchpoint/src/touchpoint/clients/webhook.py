@@ -6,6 +6,7 @@ the judged addresses. Were the name looked up again by the HTTP library, it coul
 
 import asyncio
 import socket
+import ssl
 from collections.abc import Awaitable, Callable, Sequence
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
@@ -43,11 +44,13 @@ class GuardedTransport(httpx.AsyncBaseTransport):
     Connections are not kept: they would be known by address, and two names may share one behind different certificates.
     """
 
-    def __init__(self, *, allow_private: bool, resolve: Resolve = resolve) -> None:
+    def __init__(
+        self, *, allow_private: bool, resolve: Resolve = resolve, verify: ssl.SSLContext | bool = True
+    ) -> None:
         self._allow_private = allow_private
         self._resolve = resolve
         self._inner = httpx.AsyncHTTPTransport(
-            trust_env=False, limits=httpx.Limits(max_connections=None, max_keepalive_connections=0)
+            verify=verify, trust_env=False, limits=httpx.Limits(max_connections=None, max_keepalive_connections=0)
         )
 
     async def judged(self, host: str, port: int) -> Sequence[Address]:
@@ -90,9 +93,16 @@ def _to_address(request: httpx.Request, address: Address) -> httpx.Request:
 class WebhookSender:
     """Signs and sends messages by Standard Webhooks."""
 
-    def __init__(self, *, allow_private: bool, timeout_seconds: float, resolve: Resolve = resolve) -> None:
+    def __init__(
+        self,
+        *,
+        allow_private: bool,
+        timeout_seconds: float,
+        resolve: Resolve = resolve,
+        verify: ssl.SSLContext | bool = True,
+    ) -> None:
         self._timeout_seconds = timeout_seconds
-        self._transport = GuardedTransport(allow_private=allow_private, resolve=resolve)
+        self._transport = GuardedTransport(allow_private=allow_private, resolve=resolve, verify=verify)
         self._client = httpx.AsyncClient(
             transport=self._transport,
             trust_env=False,
