@@ -26,6 +26,8 @@ def charge(purchase: Purchase) -> AccountCharged:
 
 async def tell(served: Serving, charges: Sequence[AccountCharged], *, event_ids: Sequence[str] = ()) -> None:
     """Publishes charges and waits until the broker has them. The same event id is the same event, sent again."""
+    # The broker is reached before the process has made its streams; billing's relay would wait for them as well.
+    await served.running.broker.ensure_streams()
     sent = []
     for index, told in enumerate(charges):
         headers = {
