@@ -1,4 +1,4 @@
-"""CampaignService."""
+"""CampaignService: campaigns from draft to end."""
 
 from chassis.paging import encode_token, page_from_request
 from chassis.work import Transaction, Work, ask

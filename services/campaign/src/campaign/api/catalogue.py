@@ -1,4 +1,4 @@
-"""CatalogueService."""
+"""CatalogueService: what rules may speak of."""
 
 from collections.abc import Mapping
 from typing import TypeVar

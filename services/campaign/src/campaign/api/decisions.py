@@ -1,4 +1,4 @@
-"""DecisionService."""
+"""DecisionService: what was decided, and deciding on request."""
 
 from chassis.auth import current_caller
 from chassis.ids import check_id

@@ -1,4 +1,4 @@
-"""IntakeService."""
+"""IntakeService: events and tag values in, with an outcome for each item."""
 
 from collections.abc import Callable, Sequence
 from typing import TypeVar

@@ -4,7 +4,6 @@ from dataclasses import dataclass, replace
 
 from chassis.errors import InvalidArgument
 from chassis.work import Transaction
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from campaign.domain.campaigns import (
     Campaign,
@@ -18,6 +17,7 @@ from campaign.domain.campaigns import (
 )
 from campaign.domain.matching import CampaignId
 from campaign.domain.rules import Rule
+from campaign.store import Connection
 from campaign.store import campaigns as store
 from campaign.use_cases.live import LiveRules
 
@@ -38,7 +38,7 @@ class SetCampaignState:
     state: CampaignState
 
 
-async def validate_plan(connection: AsyncConnection, live: LiveRules, plan: CampaignPlan) -> Rule:
+async def validate_plan(connection: Connection, live: LiveRules, plan: CampaignPlan) -> Rule:
     """What a plan's rule reads; refuse a plan that could not be stored."""
     await live.refresh(connection)
     return _understood(plan, live)

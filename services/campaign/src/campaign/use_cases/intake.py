@@ -4,11 +4,10 @@ from collections.abc import Sequence
 
 from chassis.errors import InvalidArgument, Refusal
 from chassis.work import Transaction
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from campaign.domain.catalogue import UnknownTag, check_tag_value
 from campaign.domain.intake import CustomerEvent, CustomerId, EventIdReused, TagValue, by_partition, check_event
-from campaign.store import customers, events
+from campaign.store import Connection, customers, events
 from campaign.use_cases.live import LiveRules
 
 
@@ -71,7 +70,7 @@ def _tag_refusal(live: LiveRules, value: TagValue) -> Refusal | None:
     return None
 
 
-async def customer_tags(connection: AsyncConnection, live: LiveRules, customer_id: CustomerId) -> list[TagValue]:
+async def customer_tags(connection: Connection, live: LiveRules, customer_id: CustomerId) -> list[TagValue]:
     """Every tag that a customer carries now."""
     await live.refresh(connection)
     return await customers.all_tags_of(connection, customer_id, live.catalogue)

@@ -7,12 +7,12 @@ no interval to wait for.
 
 import structlog
 from chassis.errors import InvalidArgument
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from campaign.domain.campaigns import EVERY_EVENT, Campaign, CampaignState
 from campaign.domain.catalogue import Catalogue, EventType, EventTypeId, Tag, TagId
 from campaign.domain.matching import CampaignId, Matcher
 from campaign.domain.rules import Rule
+from campaign.store import Connection
 from campaign.store import campaigns as campaign_store
 from campaign.store import catalogue as catalogue_store
 
@@ -31,7 +31,7 @@ class LiveRules:
         self.matcher = Matcher()
         self.campaigns: dict[CampaignId, Campaign] = {}
 
-    async def refresh(self, connection: AsyncConnection) -> None:
+    async def refresh(self, connection: Connection) -> None:
         """Take over what has been committed since; cheap when nothing has."""
         newest = await campaign_store.newest_revision(connection)
         if newest <= self._revision:

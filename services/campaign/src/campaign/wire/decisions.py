@@ -1,4 +1,4 @@
-"""Decisions."""
+"""Decisions, and the visits that ask for one."""
 
 from chassis.ids import check_id
 from chassis.times import from_proto, to_proto
