@@ -39,6 +39,7 @@ class Broker:
         self._name = name
         self._client = Client()
         self._jetstream: JetStreamContext = self._client.jetstream(publish_async_max_pending=20_000)
+        self._reached = asyncio.Event()
 
     @property
     def connected(self) -> bool:
@@ -62,6 +63,11 @@ class Broker:
             error_cb=_note,
         )
         await self.ensure_streams()
+        self._reached.set()
+
+    async def until_connected(self) -> None:
+        """Waits for the first connection."""
+        await self._reached.wait()
 
     async def close(self) -> None:
         """Sends what is buffered and leaves."""

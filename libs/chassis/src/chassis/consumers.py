@@ -123,8 +123,7 @@ class Consumer:
         while True:
             try:
                 if pull is None:
-                    while not self._broker.connected:  # the process connects while it already serves
-                        await asyncio.sleep(0.05)
+                    await self._broker.until_connected()  # the process serves already while it still connects
                     pull = await self._bind()
                 messages = await pull.fetch(self._lane.fetch, _FETCH_SECONDS)
                 await failpoints.reach("consumer.after_fetch")
