@@ -14,24 +14,27 @@ from member.store.members import member_from_row
 from member.store.points import ACCOUNT_PREFIX, points_account
 from member.store.tables import members
 
-# What was earned in the window, less what was taken back of it: a reversal counts where its earning counts, so that
-# taking back an old earning never lowers what was earned since.
+# What one account earned in the window, less what was taken back of it: a reversal counts where its earning counts, so
+# that taking back an old earning never lowers what was earned since. Asked account by account through the indexes, so
+# that the time it takes grows with the members asked for and not with what the planner makes of the ledger's size.
 _EARNED = """
-    SELECT earning.account_id, sum(earning.amount + coalesce(undone.amount, 0)) AS points
+    SELECT coalesce(sum(earning.amount + coalesce((
+        SELECT sum(leg.amount)
+        FROM ledger_transactions AS reversal
+        JOIN ledger_entries AS leg ON leg.source = reversal.source
+            AND leg.account_id = earning.account_id AND leg.account_version IS NOT NULL
+        WHERE reversal.reverses = earning.source AND reversal.occurred_at <= :as_of
+    ), 0)), 0)::bigint AS points
     FROM ledger_entries AS earning
     JOIN ledger_transactions AS given ON given.source = earning.source AND given.kind = ANY(CAST(:earned AS text[]))
-    LEFT JOIN (
-        SELECT reversal.reverses, leg.account_id, sum(leg.amount) AS amount
-        FROM ledger_transactions AS reversal
-        JOIN ledger_entries AS leg ON leg.source = reversal.source AND leg.account_version IS NOT NULL
-        WHERE reversal.reverses IS NOT NULL AND reversal.occurred_at <= :as_of
-        GROUP BY reversal.reverses, leg.account_id
-    ) AS undone ON undone.reverses = earning.source AND undone.account_id = earning.account_id
-    WHERE earning.account_version IS NOT NULL
+    WHERE earning.account_id = asked.account_id AND earning.account_version IS NOT NULL
         AND earning.occurred_at > :window_start AND earning.occurred_at <= :as_of
 """
 
-_QUALIFYING = text(f"{_EARNED} AND earning.account_id = ANY(CAST(:accounts AS text[])) GROUP BY earning.account_id")
+_QUALIFYING = text(f"""
+    SELECT asked.account_id, earned.points FROM unnest(CAST(:accounts AS text[])) AS asked(account_id)
+    CROSS JOIN LATERAL ({_EARNED}) AS earned
+""")  # noqa: S608 - made of constants
 
 _NEXT_MEMBERS = text("""
     SELECT count(*) AS members, max(member_id) AS last FROM (
@@ -42,19 +45,17 @@ _NEXT_MEMBERS = text("""
 """)
 
 _MOVE = text(f"""
-    WITH judging AS (
+    WITH asked AS MATERIALIZED (
         SELECT member_id, tier_id, CAST(:prefix AS text) || member_id AS account_id FROM members
         WHERE program_id = :program AND member_id > :after AND member_id <= :last AND enrolled_at <= :as_of
-    ), earned AS (
-        {_EARNED} AND earning.account_id IN (SELECT account_id FROM judging) GROUP BY earning.account_id
-    ), judged AS (
-        SELECT judging.member_id, judging.tier_id AS previous_tier_id, reached.tier_id AS reached_tier_id
-        FROM judging
-        LEFT JOIN earned ON earned.account_id = judging.account_id
+    ), judged AS MATERIALIZED (
+        SELECT asked.member_id, asked.tier_id AS previous_tier_id, reached.tier_id AS reached_tier_id
+        FROM asked
+        CROSS JOIN LATERAL ({_EARNED}) AS earned
         CROSS JOIN LATERAL (
             SELECT tier.tier_id
             FROM unnest(CAST(:tiers AS text[]), CAST(:required AS bigint[])) AS tier(tier_id, points_required)
-            WHERE tier.points_required <= greatest(coalesce(earned.points, 0), 0)
+            WHERE tier.points_required <= greatest(earned.points, 0)
             ORDER BY tier.points_required DESC LIMIT 1
         ) AS reached
     ), moved AS (
@@ -102,8 +103,7 @@ async def qualifying_points(
     """Points that count for the tier of each member, 0 where nothing was earned."""
     accounts = {str(points_account(member_id)): member_id for member_id in ids}
     found = await connection.execute(_QUALIFYING, {**_window(window_start, as_of), "accounts": list(accounts)})
-    earned = {accounts[row.account_id]: int(row.points) for row in found}
-    return {member_id: earned.get(member_id, 0) for member_id in ids}
+    return {accounts[row.account_id]: row.points for row in found}
 
 
 async def next_members(

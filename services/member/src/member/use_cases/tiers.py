@@ -13,7 +13,7 @@ from member.domain.membership import TierMove, tier_moved
 from member.domain.program import EvaluationTooOld, Program, ProgramId, ProgramNotFound
 from member.store import programs, tiers
 
-MEMBERS_PER_ROUND = 10_000
+MEMBERS_PER_ROUND = 5_000
 
 
 @dataclass(frozen=True, slots=True)
