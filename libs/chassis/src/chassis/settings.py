@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Literal, NoReturn, Self, TypeVar
 
 from pydantic import Field, ValidationError, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 PREFIX = "TOUCHSTONE_"
 S = TypeVar("S", bound="ProcessSettings")
@@ -59,6 +59,8 @@ def load_settings(settings: type[S]) -> S:
         _refuse(f"unknown {', '.join(unknown)}")
     try:
         return settings()  # type: ignore[call-arg]  # read from the environment
+    except SettingsError as error:
+        _refuse(str(error))
     except ValidationError as error:
         _refuse("; ".join(_line(each["loc"], each["msg"]) for each in error.errors()))
 

@@ -8,12 +8,12 @@ from campaign.domain.catalogue import EventTypeId, Scalar, TagId
 from campaign.domain.intake import CustomerEvent, CustomerId, TagValue
 
 VALUE_GRADE_CHANGED = EventTypeId("value_grade_changed")
-BAND, LAPSED = TagId("value_band"), TagId("lapsed")
+BAND, P_ALIVE, LAPSED = TagId("value_band"), TagId("p_alive"), TagId("lapsed")
 
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """A customer's score as of an instant; `tags` are its figures by tag."""
+    """A customer's score as of an instant; `tags` are its figures by tag, without those that could not be estimated."""
 
     source: str
     event_id: str
@@ -33,10 +33,10 @@ def score_tags(score: Score) -> list[TagValue]:
 
 def grade_event(score: Score, known: Mapping[str, Scalar]) -> CustomerEvent | None:
     """The event of a customer whose band or lapse is another than was known, or known for the first time."""
-    changed = {tag: score.tags[tag] for tag in (BAND, LAPSED) if known.get(tag) != score.tags[tag]}
-    if not changed:
+    told = {tag: score.tags[tag] for tag in (BAND, P_ALIVE, LAPSED) if tag in score.tags}
+    if all(known.get(tag) == value for tag, value in told.items() if tag != P_ALIVE):
         return None
-    attributes: dict[str, Scalar] = {str(tag): score.tags[tag] for tag in (BAND, TagId("p_alive"), LAPSED)}
+    attributes: dict[str, Scalar] = {str(tag): value for tag, value in told.items()}
     attributes |= {f"previous_{tag}": known[tag] for tag in (BAND, LAPSED) if tag in known}
     return CustomerEvent(
         source=score.source,

@@ -155,15 +155,15 @@ def tier_from_proto(delivery: Delivery[member.TierChanged]) -> State[TierHeld]:
 
 
 def score_from_proto(delivery: Delivery[scoring.CustomerScored]) -> Score:
-    """A score; the days since the last purchase are told from its weeks."""
+    """A score; the days since the last purchase are told from its weeks. What the run could not estimate is no tag."""
     m = delivery.message.score
-    figures: dict[str, Scalar] = {
-        "value_band": m.band,
-        "value_decile": m.decile,
-        "p_alive": m.p_alive,
+    estimated: dict[str, Scalar] = {
+        name: getattr(m, name) for name in ("p_alive", "expected_purchases", "lifetime_value_minor") if m.HasField(name)
+    }
+    if m.band:
+        estimated |= {"value_band": m.band, "value_decile": m.decile}
+    figures: dict[str, Scalar] = estimated | {
         "lapsed": m.lapsed,
-        "expected_purchases": m.expected_purchases,
-        "lifetime_value_minor": m.lifetime_value_minor,
         "average_purchase_minor": m.monetary_minor,
         "days_since_last_purchase": round((m.age_weeks - m.recency_weeks) * 7),
         "rfm_recency": m.recency_quintile,
