@@ -46,7 +46,7 @@ CAMPAIGNS = {
     "lapsed": campaign_pb2.CampaignPlan(
         display_name="Win back buyers who lapsed",
         event_type="value_grade_changed",
-        rule="tags.lapsed == true && tags.value_band in ['A', 'B', 'C']",
+        rule="event.lapsed && tags.value_band in ['A', 'B', 'C']",
         offer=campaign_pb2.Offer(offer_id="come-back", title="Come back: 20 % off", body="", value_minor=2000),
         touchpoints=[PARTNER_TOUCHPOINT, APP],
         opportunity_hours=2 * _TWO_WEEKS_HOURS,
