@@ -117,7 +117,7 @@ async def _billing(
     token = Minter(key).mint("benchmark", SCOPES)
     async with grpc.aio.insecure_channel(f"127.0.0.1:{port}", interceptors=[_Authorized(token)]) as channel:
         try:
-            await asyncio.wait_for(channel.channel_ready(), 30)
+            await asyncio.wait_for(channel.channel_ready(), 120)
             yield server, channel
         finally:
             server.stop(signal.SIGTERM)

@@ -10,6 +10,7 @@ from typing import Generic, TypeVar
 
 from google.protobuf.message import Message
 
+from chassis import clock
 from chassis.errors import InvalidArgument, Refusal
 from chassis.work import ActMany, Ask, Work, ask
 
@@ -19,30 +20,25 @@ M = TypeVar("M", bound=Message)
 Result = TypeVar("Result", bound=Message)
 
 BATCH_MAX = 1000
+_GATHER_STEP_SECONDS = 0.001
+_GATHER_SECONDS_MAX = 0.02
 
 
 class Gatherer(Generic[C, M]):
     """Answers unary calls of one use case in shared transactions.
 
-    A call starts a transaction at once when fewer than `lanes` are under way; calls that come meanwhile wait for the
-    next one. So an idle service adds no delay and a busy one forms larger batches by itself.
+    One transaction is under way at a time; calls that come meanwhile wait for the next one, which begins as soon as a
+    millisecond brings no further call. So a lone call waits that millisecond, and a busy service shares the cost of a
+    transaction among all callers that are there. Two transactions at once would only divide the same calls between
+    them, and wait for each other where they touch the same accounts.
     """
 
-    def __init__(
-        self,
-        work: Work,
-        use_case: str,
-        act: ActMany[C, M],
-        reply_type: type[M],
-        *,
-        lanes: int = 2,
-    ) -> None:
+    def __init__(self, work: Work, use_case: str, act: ActMany[C, M], reply_type: type[M]) -> None:
         self._work = work
         self._use_case = use_case
         self._act = act
         self._reply_type = reply_type
-        self._lanes = lanes
-        self._busy = 0
+        self._draining = False
         self._waiting: list[tuple[Ask[C], asyncio.Future[M]]] = []
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -50,8 +46,8 @@ class Gatherer(Generic[C, M]):
         """The reply to this ask, or its Refusal raised."""
         future: asyncio.Future[M] = asyncio.get_running_loop().create_future()
         self._waiting.append((ask, future))
-        if self._busy < self._lanes:
-            self._busy += 1
+        if not self._draining:
+            self._draining = True
             task = asyncio.create_task(self._drain())
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
@@ -59,13 +55,20 @@ class Gatherer(Generic[C, M]):
 
     async def _drain(self) -> None:
         try:
-            # One turn of the loop, so that calls which arrived together go together.
-            await asyncio.sleep(0)
             while self._waiting:
+                await self._gather()
                 batch, self._waiting = self._waiting[:BATCH_MAX], self._waiting[BATCH_MAX:]
                 await self._answer(batch)
         finally:
-            self._busy -= 1
+            self._draining = False
+
+    async def _gather(self) -> None:
+        """Waits while each step brings another call, and no longer than the bound."""
+        until = clock.monotonic() + _GATHER_SECONDS_MAX
+        seen = 0
+        while seen < len(self._waiting) < BATCH_MAX and clock.monotonic() < until:
+            seen = len(self._waiting)
+            await asyncio.sleep(_GATHER_STEP_SECONDS)
 
     async def _answer(self, batch: list[tuple[Ask[C], asyncio.Future[M]]]) -> None:
         asks = [each for each, _ in batch]
