@@ -81,6 +81,25 @@ def test_ctrl_c_leaves_no_process_and_the_second_up_finds_data_and_addresses(pac
     assert first == second
 
 
+def test_the_real_processes_serve_a_request_and_find_its_effect_after_a_restart(tmp_path: Path, folder: Path) -> None:
+    customer = {"display_name": "Household Li", "registered_at": "2026-03-01T09:00:00Z"}
+    for first in (True, False):
+        up = start(tmp_path, folder)
+        read_until(up, "Ctrl-C")
+        env = env_of(folder)
+        url = f"{env['GATEWAY_URL']}/v1/customers/C-1001"
+        headers = {"Authorization": f"Bearer {env['TOKEN']}", "Idempotency-Key": "register-C-1001"}
+        if first:
+            assert httpx.get(url, headers=headers).status_code == 404
+            assert httpx.put(url, headers=headers, json=customer, timeout=30).status_code == 200
+        assert httpx.get(url, headers=headers).json()["display_name"] == "Household Li"
+        up.send_signal(signal.SIGINT)
+        ended(up)
+        assert up.returncode == 0
+        assert processes_on(folder) == []
+        assert [log.name for log in (folder / "logs").iterdir() if "Traceback" in log.read_text()] == []
+
+
 def test_a_running_platform_is_used_refused_to_a_second_and_stopped(packages: Path, folder: Path) -> None:
     assert command(packages, folder, "status")[0] == 1
     up = start(packages, folder)
