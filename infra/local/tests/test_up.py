@@ -120,7 +120,9 @@ def test_a_running_platform_is_used_refused_to_a_second_and_stopped(packages: Pa
     ended(up)
     assert up.returncode == 0
     assert processes_on(folder) == []
-    assert command(packages, folder, "down") == (0, f"no platform runs on {folder}\n")
+    code, printed = command(packages, folder, "down", "--wipe")
+    assert (code, printed) == (0, f"no platform runs on {folder}\nthe data in {folder} are deleted\n")
+    assert [file.name for file in folder.iterdir()] == ["pid"]
 
 
 def test_down_does_not_touch_a_process_that_merely_has_the_number(packages: Path, folder: Path) -> None:

@@ -45,9 +45,18 @@ def up(*, data: Data = DEFAULT) -> int:
 
 
 @app.command
-def down(*, data: Data = DEFAULT) -> int:
+def down(*, data: Data = DEFAULT, wipe: Annotated[bool, _help("Delete its data as well.")] = False) -> int:
     """Stop the platform that runs on the data folder."""
     folder = DataFolder(data.absolute())
+    stopped = _stop(folder)
+    if wipe and stopped == 0:
+        with folder.held():
+            folder.wipe()
+        print(f"the data in {folder.root} are deleted")
+    return stopped
+
+
+def _stop(folder: DataFolder) -> int:
     if not folder.is_held():
         print(f"no platform runs on {folder.root}")
         return 0
