@@ -3,7 +3,6 @@
 import json
 import os
 import secrets
-import shutil
 import signal
 import socket
 import time
@@ -85,16 +84,6 @@ class NatsServer:
         if self._child is not None:
             self._child.kill()
             self._child = None
-
-    def pause(self) -> None:
-        """Freezes the server (SIGSTOP): connections stay open and nothing is answered, until `resume`."""
-        if self._child is not None:
-            self._child.send(signal.SIGSTOP)
-
-    def resume(self) -> None:
-        """Lets a frozen server go on."""
-        if self._child is not None:
-            self._child.send(signal.SIGCONT)
 
     @property
     def running(self) -> bool:
@@ -183,9 +172,3 @@ class NatsServer:
             return {}
         greeting: dict[str, object] = json.loads(line.removeprefix(b"INFO "))
         return greeting
-
-
-def remove_store(folder: Path) -> None:
-    """Deletes a stopped server's folder with all its streams."""
-    if folder.exists():
-        shutil.rmtree(folder)
