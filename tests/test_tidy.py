@@ -88,11 +88,11 @@ def within(name: str, owners: set[str]) -> bool:
 
 
 def parameters(function: Function) -> int:
-    """How many arguments a caller thinks of: `self` and `cls` are not among them."""
+    """How many arguments a caller thinks of: not `self` and `cls`, nor `**settings`, which passes on what it is given."""
     a = function.args
     named = [*a.posonlyargs, *a.args]
     own = 1 if named and named[0].arg in {"self", "cls"} else 0
-    return len(named) - own + len(a.kwonlyargs) + sum(1 for extra in (a.vararg, a.kwarg) if extra)
+    return len(named) - own + len(a.kwonlyargs) + (1 if a.vararg else 0)
 
 
 def test_the_tree_is_read() -> None:

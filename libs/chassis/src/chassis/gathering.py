@@ -25,7 +25,7 @@ _GATHER_SECONDS_MAX = 0.02
 
 
 class Gatherer(Generic[C, M]):
-    """Answers unary calls of one use case in shared transactions.
+    """Answers the calls of one use case, a batch call in one transaction and unary calls in shared ones.
 
     One transaction is under way at a time; calls that come meanwhile wait for the next one, which begins as soon as a
     millisecond brings no further call. So a lone call waits that millisecond, and a busy service shares the cost of a
@@ -52,6 +52,23 @@ class Gatherer(Generic[C, M]):
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
         return await future
+
+    async def answer_batch(
+        self, requests: Sequence[R], *, read: Callable[[R], C], result: Callable[[M | Refusal], Result]
+    ) -> list[Result]:
+        """Answers a batch call: a result per request, in order. An item that cannot be read is that item's error."""
+        if len(requests) > BATCH_MAX:
+            raise InvalidArgument("requests", f"must have at most {BATCH_MAX} items")
+        outcomes: dict[int, M | Refusal] = {}
+        asks: dict[int, Ask[C]] = {}
+        for place, request in enumerate(requests):
+            try:
+                asks[place] = ask(request, read(request))
+            except Refusal as refusal:
+                outcomes[place] = refusal
+        answers = await self._work.answer_many(self._use_case, list(asks.values()), self._act, self._reply_type)
+        outcomes |= zip(asks, answers, strict=True)
+        return [result(outcomes[place]) for place in range(len(requests))]
 
     async def _drain(self) -> None:
         try:
@@ -86,30 +103,3 @@ class Gatherer(Generic[C, M]):
                 future.set_exception(outcome)
             else:
                 future.set_result(outcome)
-
-
-async def answer_batch(
-    work: Work,
-    use_case: str,
-    requests: Sequence[R],
-    *,
-    read: Callable[[R], C],
-    act: ActMany[C, M],
-    reply_type: type[M],
-    result: Callable[[M | Refusal], Result],
-) -> list[Result]:
-    """Answers a batch call: a result per request, in order. An item that cannot be read is that item's error."""
-    if len(requests) > BATCH_MAX:
-        raise InvalidArgument("requests", f"must have at most {BATCH_MAX} items")
-    outcomes: list[M | Refusal | None] = [None] * len(requests)
-    asks: list[Ask[C]] = []
-    places: list[int] = []
-    for place, request in enumerate(requests):
-        try:
-            asks.append(ask(request, read(request)))
-            places.append(place)
-        except Refusal as refusal:
-            outcomes[place] = refusal
-    for place, outcome in zip(places, await work.answer_many(use_case, asks, act, reply_type), strict=True):
-        outcomes[place] = outcome
-    return [result(outcome) for outcome in outcomes if outcome is not None]

@@ -1,6 +1,7 @@
 """The probe: a charge adds to a sum and tells it; hearing it told is an effect."""
 
 import asyncio
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -8,7 +9,7 @@ from typing import Any
 
 from chassis.consumers import Delivery, Handlers
 from chassis.errors import InvalidArgument, Refusal
-from chassis.gathering import Gatherer, answer_batch
+from chassis.gathering import Gatherer
 from chassis.ids import check_id
 from chassis.process import Parts, Process, Served, Servicer
 from chassis.rpc.errors import item_result
@@ -104,8 +105,11 @@ def _parameters(charge: Charge) -> dict[str, Any]:
 
 
 async def note(transaction: Transaction, deliveries: Sequence[Delivery[billing_events_pb2.AccountCharged]]) -> None:
-    """One effect per event; an account named `poison` breaks, `malformed` is refused as such."""
+    """One effect per event; an account named `poison` breaks, `curable` while POISON is set, `malformed` is refused."""
     for delivery in deliveries:
+        if delivery.message.account_id == "curable" and os.environ.get("POISON"):
+            os.environ["POISON"] = "met"
+            raise RuntimeError("not yet")
         if delivery.message.account_id == "poison":
             raise RuntimeError("poison")
         if delivery.message.account_id == "malformed":
@@ -128,15 +132,7 @@ class ChargingApi(billing_service_pb2_grpc.ChargingServiceServicer):
         return await self._gatherer.answer(asked)
 
     async def BatchCharge(self, request: pb.BatchChargeRequest, context: Any) -> pb.BatchChargeResponse:
-        results = await answer_batch(
-            self._work,
-            "add",
-            request.requests,
-            read=read,
-            act=add_many,
-            reply_type=pb.ChargeResponse,
-            result=item_result(pb.ChargeResult),
-        )
+        results = await self._gatherer.answer_batch(request.requests, read=read, result=item_result(pb.ChargeResult))
         return pb.BatchChargeResponse(results=results)
 
 

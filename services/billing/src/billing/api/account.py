@@ -3,7 +3,7 @@
 from typing import Any
 
 import grpc
-from chassis.gathering import Gatherer, answer_batch
+from chassis.gathering import Gatherer
 from chassis.paging import encode_token, page_from_request
 from chassis.rpc.errors import item_result
 from chassis.work import Work, ask
@@ -38,14 +38,8 @@ class AccountApi(AccountServiceServicer):
     async def BatchOpenAccounts(
         self, request: pb.BatchOpenAccountsRequest, context: Context
     ) -> pb.BatchOpenAccountsResponse:
-        results = await answer_batch(
-            self._work,
-            "open_account",
-            request.requests,
-            read=account_wire.open_account_from_proto,
-            act=_OPEN,
-            reply_type=pb.OpenAccountResponse,
-            result=item_result(pb.OpenAccountResult),
+        results = await self._opening.answer_batch(
+            request.requests, read=account_wire.open_account_from_proto, result=item_result(pb.OpenAccountResult)
         )
         return pb.BatchOpenAccountsResponse(results=results)
 
@@ -69,14 +63,8 @@ class AccountApi(AccountServiceServicer):
         return await self._recharging.answer(ask(request, movement_wire.recharge_from_proto(request)))
 
     async def BatchRecharge(self, request: pb.BatchRechargeRequest, context: Context) -> pb.BatchRechargeResponse:
-        results = await answer_batch(
-            self._work,
-            "recharge_account",
-            request.requests,
-            read=movement_wire.recharge_from_proto,
-            act=_RECHARGE,
-            reply_type=pb.RechargeResponse,
-            result=item_result(pb.RechargeResult),
+        results = await self._recharging.answer_batch(
+            request.requests, read=movement_wire.recharge_from_proto, result=item_result(pb.RechargeResult)
         )
         return pb.BatchRechargeResponse(results=results)
 

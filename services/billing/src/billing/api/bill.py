@@ -3,7 +3,7 @@
 from typing import Any
 
 import grpc
-from chassis.gathering import Gatherer, answer_batch
+from chassis.gathering import Gatherer
 from chassis.ids import check_id
 from chassis.paging import encode_token, page_from_request
 from chassis.rpc.errors import item_result
@@ -69,13 +69,7 @@ class BillApi(BillServiceServicer):
         return await self._paying.answer(ask(request, wire.pay_bill_from_proto(request)))
 
     async def BatchPayBills(self, request: pb.BatchPayBillsRequest, context: Context) -> pb.BatchPayBillsResponse:
-        results = await answer_batch(
-            self._work,
-            "pay_bill",
-            request.requests,
-            read=wire.pay_bill_from_proto,
-            act=_PAY,
-            reply_type=pb.PayBillResponse,
-            result=item_result(pb.PayBillResult),
+        results = await self._paying.answer_batch(
+            request.requests, read=wire.pay_bill_from_proto, result=item_result(pb.PayBillResult)
         )
         return pb.BatchPayBillsResponse(results=results)

@@ -3,7 +3,7 @@
 from typing import Any
 
 import grpc
-from chassis.gathering import Gatherer, answer_batch
+from chassis.gathering import Gatherer
 from chassis.rpc.errors import item_result
 from chassis.work import Work, ask
 from touchstone.billing.v1 import billing_service_pb2 as pb
@@ -21,20 +21,13 @@ class ChargingApi(ChargingServiceServicer):
     """A unary charge and a batch of them are one use case and share their claims."""
 
     def __init__(self, work: Work) -> None:
-        self._work = work
         self._charging = Gatherer(work, "charge_account", _CHARGE, pb.ChargeResponse)
 
     async def Charge(self, request: pb.ChargeRequest, context: Context) -> pb.ChargeResponse:
         return await self._charging.answer(ask(request, charge_from_proto(request)))
 
     async def BatchCharge(self, request: pb.BatchChargeRequest, context: Context) -> pb.BatchChargeResponse:
-        results = await answer_batch(
-            self._work,
-            "charge_account",
-            request.requests,
-            read=charge_from_proto,
-            act=_CHARGE,
-            reply_type=pb.ChargeResponse,
-            result=item_result(pb.ChargeResult),
+        results = await self._charging.answer_batch(
+            request.requests, read=charge_from_proto, result=item_result(pb.ChargeResult)
         )
         return pb.BatchChargeResponse(results=results)

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from chassis.gathering import Gatherer, answer_batch
+from chassis.gathering import Gatherer
 from chassis.paging import encode_token, page_from_request
 from chassis.rpc.errors import item_result
 from chassis.work import Work, ask
@@ -32,14 +32,8 @@ class CustomerApi(pb_grpc.CustomerServiceServicer):
     async def BatchUpsertCustomers(
         self, request: pb.BatchUpsertCustomersRequest, context: ServicerContext[Any, Any]
     ) -> pb.BatchUpsertCustomersResponse:
-        results = await answer_batch(
-            self._work,
-            "upsert_customers",
-            request.requests,
-            read=wire.upsert_from_proto,
-            act=_PUT,
-            reply_type=pb.UpsertCustomerResponse,
-            result=item_result(pb.UpsertCustomerResult),
+        results = await self._putting.answer_batch(
+            request.requests, read=wire.upsert_from_proto, result=item_result(pb.UpsertCustomerResult)
         )
         return pb.BatchUpsertCustomersResponse(results=results)
 

@@ -3,7 +3,7 @@
 from typing import Any
 
 from chassis import clock
-from chassis.gathering import Gatherer, answer_batch
+from chassis.gathering import Gatherer
 from chassis.rpc.errors import item_result
 from chassis.work import Work, ask
 from grpc.aio import ServicerContext
@@ -51,14 +51,8 @@ class MembershipApi(pb_grpc.MembershipServiceServicer):
     async def BatchEnrol(
         self, request: pb.BatchEnrolRequest, context: ServicerContext[Any, Any]
     ) -> pb.BatchEnrolResponse:
-        results = await answer_batch(
-            self._work,
-            "enrol_customers",
-            request.requests,
-            read=wire.enrol_from_proto,
-            act=_ENROL,
-            reply_type=pb.EnrolResponse,
-            result=item_result(pb.EnrolResult),
+        results = await self._enrolling.answer_batch(
+            request.requests, read=wire.enrol_from_proto, result=item_result(pb.EnrolResult)
         )
         return pb.BatchEnrolResponse(results=results)
 

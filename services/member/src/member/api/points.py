@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from chassis.gathering import Gatherer, answer_batch
+from chassis.gathering import Gatherer
 from chassis.paging import encode_token, page_from_request
 from chassis.rpc.errors import item_result
 from chassis.work import Work, ask
@@ -36,14 +36,8 @@ class PointsApi(pb_grpc.PointsServiceServicer):
     async def BatchEarnPoints(
         self, request: pb.BatchEarnPointsRequest, context: ServicerContext[Any, Any]
     ) -> pb.BatchEarnPointsResponse:
-        results = await answer_batch(
-            self._work,
-            "earn_points",
-            request.requests,
-            read=wire.award_from_proto,
-            act=_EARN,
-            reply_type=pb.EarnPointsResponse,
-            result=item_result(pb.EarnPointsResult),
+        results = await self._earning.answer_batch(
+            request.requests, read=wire.award_from_proto, result=item_result(pb.EarnPointsResult)
         )
         return pb.BatchEarnPointsResponse(results=results)
 

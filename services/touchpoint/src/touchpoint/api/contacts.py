@@ -8,7 +8,7 @@ from typing import Any
 import grpc
 from chassis import clock
 from chassis.errors import Refusal
-from chassis.gathering import Gatherer, answer_batch
+from chassis.gathering import Gatherer
 from chassis.ids import check_id
 from chassis.paging import encode_token, page_from_request
 from chassis.rpc.errors import item_result
@@ -97,14 +97,8 @@ class ContactApi(pb_grpc.ContactServiceServicer):
 
     async def BatchPresent(self, request: pb.BatchPresentRequest, context: Context) -> pb.BatchPresentResponse:
         """Presents for many; campaign is not asked."""
-        results = await answer_batch(
-            self._work,
-            "present_offers",
-            request.requests,
-            read=wire.present_from_proto,
-            act=_present,
-            reply_type=pb.PresentResponse,
-            result=item_result(pb.PresentResult),
+        results = await self._presenting.answer_batch(
+            request.requests, read=wire.present_from_proto, result=item_result(pb.PresentResult)
         )
         return pb.BatchPresentResponse(results=results)
 
@@ -132,14 +126,8 @@ class ContactApi(pb_grpc.ContactServiceServicer):
         self, request: pb.BatchRecordOutcomesRequest, context: Context
     ) -> pb.BatchRecordOutcomesResponse:
         """Records many."""
-        results = await answer_batch(
-            self._work,
-            "record_outcomes",
-            request.requests,
-            read=wire.outcome_from_proto,
-            act=_record,
-            reply_type=pb.RecordOutcomeResponse,
-            result=item_result(pb.RecordOutcomeResult),
+        results = await self._recording.answer_batch(
+            request.requests, read=wire.outcome_from_proto, result=item_result(pb.RecordOutcomeResult)
         )
         return pb.BatchRecordOutcomesResponse(results=results)
 
