@@ -124,10 +124,13 @@ $(PYTHON): | $(UV)
 # the tools which the first step brought.
 $(VENV)/.synced: requirements.lock $(MEMBER_PROJECTS) | $(PYTHON)
 	@echo "installing what requirements.lock names"
-	@$(UV) pip sync --quiet --python $(PYTHON) --require-hashes requirements.lock
+	@$(UV) pip sync --quiet --python $(PYTHON) --compile-bytecode --require-hashes requirements.lock
 	@$(UV) pip install --quiet --python $(PYTHON) --no-deps --no-build-isolation $(addprefix -e ./,$(MEMBERS))
 	@touch $@
 
+# Bytecode is written here, once: a dozen processes start in `make demo`, and where Python may not write it by itself
+# each would compile everything again.
 proto/gen/.stamp: $(VENV)/.synced proto/generate.py $(PROTOS)
 	@$(PYTHON) proto/generate.py
+	@$(PYTHON) -m compileall -q proto/gen $(foreach member,$(filter-out proto,$(MEMBERS)),$(member)/src)
 	@touch $@
