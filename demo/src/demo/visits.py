@@ -26,9 +26,15 @@ class Visits:
     async def visit(self, customers: Sequence[str], when: datetime) -> int:
         """Every customer is at home before the screen and in the hall or the app in the same moment; contacts made."""
         week = when.date().isoformat()
-        screen = [_present(customer, STB, week, when) for customer in customers]
-        elsewhere = [_present(customer, HALL if lot(customer) % 3 else APP, week, when) for customer in customers]
-        made = await asyncio.gather(self._present(screen), self._present(elsewhere))
+        at_home, out = _split(customers, week)
+        made = await asyncio.gather(
+            self._present(
+                [_present(each, STB, week, when) for each in at_home] + [_away(each, week, when) for each in out]
+            ),
+            self._present(
+                [_away(each, week, when) for each in at_home] + [_present(each, STB, week, when) for each in out]
+            ),
+        )
         in_app = [customer for customer in customers if lot(customer, week) % _APP_SHARE == 0]
         opened = await asyncio.gather(*(self._open_app(customer, week, when) for customer in in_app))
         contacts = [contact for replies in made for reply in replies for contact in reply.contacts]
@@ -76,6 +82,16 @@ def _present(customer: str, where: str, week: str, when: datetime) -> touchpoint
     return touchpoint.PresentRequest(
         request_id=f"{where}-{customer}-{week}", customer_id=customer, touchpoint=where, occurred_at=to_proto(when)
     )
+
+
+def _away(customer: str, week: str, when: datetime) -> touchpoint.PresentRequest:
+    return _present(customer, HALL if lot(customer) % 3 else APP, week, when)
+
+
+def _split(customers: Sequence[str], week: str) -> tuple[list[str], list[str]]:
+    """Who is before the screen a moment earlier than elsewhere, and who a moment later."""
+    home_first = {customer for customer in customers if lot(week, customer) % 2}
+    return sorted(home_first), [customer for customer in customers if customer not in home_first]
 
 
 def _outcome(drawn: int) -> "touchpoint_pb2.Outcome.ValueType | None":
