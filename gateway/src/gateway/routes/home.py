@@ -72,7 +72,7 @@ async def get_home(
 
 
 def _check_asked_well(part: str, refusal: RemoteRefusal) -> None:
-    """Raises what is no fault of a service: a customer who does not exist, or a request that no service could answer."""
+    """Raises what is no service's fault: a customer who does not exist, or a request that cannot be answered."""
     if refusal.code is Code.INVALID_ARGUMENT or (refusal.code is Code.NOT_FOUND and part == "profile"):
         raise refusal
 
