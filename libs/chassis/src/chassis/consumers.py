@@ -19,6 +19,7 @@ from nats.aio.msg import Msg
 from chassis import clock, dead_letters, failpoints, telemetry
 from chassis.broker import EVENTS, INTAKE, Broker, ConsumerGone, Pull, durable_config
 from chassis.errors import InvalidArgument
+from chassis.settings import ServiceSettings
 from chassis.work import Transaction, Work
 
 _log = structlog.get_logger(__name__)
@@ -26,9 +27,8 @@ M = TypeVar("M", bound=Message)
 
 _FETCH = 200
 _FETCH_SECONDS = 2.0
-_ACK_WAIT_SECONDS = 30.0
 _ACK_PENDING_MAX = 1000
-_TRIES = 8
+_RETRY_SECONDS_MAX = 60.0
 _PARTITIONS = 64
 
 
@@ -110,8 +110,8 @@ class _Parsed:
 class Consumer:
     """Runs one lane for ever."""
 
-    def __init__(self, service: str, lane: Lane, handlers: Handlers, work: Work, broker: Broker) -> None:
-        self._service = service
+    def __init__(self, settings: ServiceSettings, lane: Lane, handlers: Handlers, work: Work, broker: Broker) -> None:
+        self._settings = settings
         self._lane = lane
         self._handlers = handlers
         self._work = work
@@ -119,26 +119,27 @@ class Consumer:
 
     async def run(self) -> None:
         """Fetches, handles and acknowledges; makes its stream and durable consumer anew when they are gone."""
-        pull: Pull | None = None
         while True:
             try:
-                if pull is None:
-                    await self._broker.until_connected()  # the process serves already while it still connects
-                    pull = await self._bind()
-                messages = await pull.fetch(self._lane.fetch, _FETCH_SECONDS)
-                await failpoints.reach("consumer.after_fetch")
-                if messages:
-                    await self._handle_all(messages)
+                await self._broker.until_connected()  # the process serves already while it still connects
+                await self._run_bound()
             except ConsumerGone:
                 _log.warning("consumer is gone, making it anew", durable=self._lane.durable)
-                await _close(pull)
-                pull = None
                 await asyncio.sleep(0.2)
             except (nats.errors.Error, nats.js.errors.Error, OSError) as error:
                 _log.warning("consumer lost the broker", durable=self._lane.durable, error=type(error).__name__)
-                await _close(pull)
-                pull = None
                 await asyncio.sleep(0.5)
+
+    async def _run_bound(self) -> None:
+        """Handles what one pull brings until it fails; then gives the pull back, so that nothing more goes to it."""
+        pull = await self._bind()
+        try:
+            while True:
+                if messages := await pull.fetch(self._lane.fetch, _FETCH_SECONDS):
+                    await failpoints.reach("consumer.after_fetch")
+                    await self._handle_all(messages)
+        finally:
+            await pull.close()
 
     async def _bind(self) -> Pull:
         await self._broker.ensure_streams()
@@ -146,7 +147,7 @@ class Consumer:
             self._lane.durable,
             self._lane.subjects,
             ack_pending_max=self._lane.ack_pending_max,
-            ack_wait_seconds=_ACK_WAIT_SECONDS,
+            ack_wait_seconds=self._settings.ack_wait_seconds,
         )
         await self._broker.ensure_consumer(self._lane.stream, config)
         return await self._broker.pull(self._lane.stream, self._lane.durable)
@@ -180,22 +181,25 @@ class Consumer:
     async def _failed(self, parsed: _Parsed, error: Exception) -> None:
         attempts = parsed.message.metadata.num_delivered
         _log.warning("event not handled", event_type=parsed.event_type, attempts=attempts, error=repr(error))
-        if isinstance(error, InvalidArgument) or attempts >= _TRIES:
+        if isinstance(error, InvalidArgument) or attempts >= self._settings.event_tries:
             await self._put_aside(parsed.message, repr(error))
         else:
-            await parsed.message.nak(delay=min(60.0, 0.25 * 2**attempts))
+            delay_seconds = self._settings.event_retry_seconds * 2.0 ** (attempts - 1)
+            await parsed.message.nak(delay=min(_RETRY_SECONDS_MAX, delay_seconds))
 
     async def _parse(self, message: Msg) -> _Parsed | None:
         """The event, or None after it was put aside because it cannot be read."""
         headers = message.headers or {}
         event_type = headers.get("ce-type", "")
         try:
+            if any("\x00" in each for each in headers.values()):
+                raise ValueError("a NUL in its headers")  # no text of PostgreSQL can hold it
             message_type, _ = self._handlers.by_type[event_type]
             delivery = Delivery(
                 headers["ce-id"],
                 headers["ce-source"],
-                datetime.fromisoformat(headers["ce-time"]),
-                datetime.fromisoformat(headers["ce-recordedtime"]),
+                dead_letters.instant(headers["ce-time"]),
+                dead_letters.instant(headers["ce-recordedtime"]),
                 message_type.FromString(message.data),
             )
         except (KeyError, ValueError, DecodeError) as error:
@@ -219,8 +223,3 @@ async def handle_once(work: Work, event_type: str, deliveries: Sequence[Delivery
     unique = {each.event_id: each for each in deliveries}
     count = await work.handle(deliveries[0].source, event_type, list(unique), act)
     telemetry.handled(event_type, count)
-
-
-async def _close(pull: Pull | None) -> None:
-    if pull is not None:
-        await pull.close()

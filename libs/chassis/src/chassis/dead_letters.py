@@ -56,14 +56,23 @@ _REPLAYED = text(
 )
 
 
+def instant(text: str) -> datetime:
+    """A time with its offset from UTC; ValueError for a text that is none."""
+    read = datetime.fromisoformat(text)
+    if read.tzinfo is None:
+        raise ValueError(f"{text!r} has no offset from UTC")
+    return read
+
+
 def from_message(message: Msg, error: str, recorded_at: datetime) -> DeadLetter:
     """The letter for a message, whatever state its headers are in."""
-    headers = message.headers or {}
+    # A text of PostgreSQL cannot hold a NUL; a letter that cannot be stored would come back for ever.
+    headers = {name: text.replace("\x00", "") for name, text in (message.headers or {}).items()}
     where = message.metadata
     try:
-        occurred_at = datetime.fromisoformat(headers.get("ce-time", _EPOCH))
+        occurred_at = instant(headers.get("ce-time", _EPOCH))
     except ValueError:
-        occurred_at = datetime.fromisoformat(_EPOCH)
+        occurred_at = instant(_EPOCH)
     return DeadLetter(
         source=headers.get("ce-source", "unknown"),
         event_id=headers.get("ce-id", f"{where.stream}:{where.sequence.stream}"),
@@ -71,7 +80,7 @@ def from_message(message: Msg, error: str, recorded_at: datetime) -> DeadLetter:
         subject=message.subject,
         payload=message.data,
         trace_parent=headers.get("traceparent", ""),
-        occurred_at=occurred_at if occurred_at.tzinfo else datetime.fromisoformat(_EPOCH),
+        occurred_at=occurred_at,
         error=error.replace("\x00", "")[:_ERROR_LENGTH_MAX],
         attempts=where.num_delivered,
         recorded_at=recorded_at,

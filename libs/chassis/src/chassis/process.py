@@ -122,7 +122,7 @@ async def serving(process: Process[S], settings: S, *, now: Callable[[], Any] = 
         process.name, work, broker, served.handlers, lanes, served.prove, lambda: database.answers(engine)
     )
     server, port = await _start_server(process, settings, served, health, operated)
-    consumers = [Consumer(process.name, lane, served.handlers, work, broker).run for lane in lanes]
+    consumers = [Consumer(settings, lane, served.handlers, work, broker).run for lane in lanes]
     tasks = [
         asyncio.create_task(_for_ever(each)) for each in (relay.run, *consumers, *served.background, keep_house(work))
     ]

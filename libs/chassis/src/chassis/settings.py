@@ -39,6 +39,9 @@ class ServiceSettings(ProcessSettings):
     events_max_bytes: int = Field(1 << 30, ge=1 << 20, description="Bound of the stream of events; full refuses.")
     intake_max_bytes: int = Field(1 << 30, ge=1 << 20, description="Bound of the stream of customer events.")
     streams_managed: bool = Field(True, description="Whether this process creates missing streams itself.")
+    ack_wait_seconds: float = Field(30.0, ge=1, description="An event not acknowledged by then is delivered again.")
+    event_tries: int = Field(8, ge=1, description="Deliveries of an event that fails before it is put aside.")
+    event_retry_seconds: float = Field(0.5, gt=0, description="Delay before the second try; doubles, up to a minute.")
     grpc_port: int = Field(50051, ge=0, le=65535, description="Port of gRPC; 0 takes a free one.")
     in_flight_max: int = Field(1000, ge=1, description="Calls in work at once; more are refused.")
 

@@ -134,6 +134,7 @@ class Work:
             return [await act(transaction, commands[0])]
 
         outcome = (await self._transact(lambda t: self._answer(t, use_case, [ask], act_alone, reply_type)))[0]
+        await failpoints.reach("work.after_commit")
         if isinstance(outcome, Refusal):
             raise outcome
         return outcome
@@ -148,7 +149,9 @@ class Work:
         if not asks:
             return []
         try:
-            return await self._transact(lambda t: self._answer(t, use_case, asks, act, reply_type))
+            outcomes = await self._transact(lambda t: self._answer(t, use_case, asks, act, reply_type))
+            await failpoints.reach("work.after_commit")
+            return outcomes
         except Refusal as refusal:
             if len(asks) == 1:
                 return [refusal]
@@ -225,9 +228,7 @@ class Work:
         task = asyncio.get_running_loop().create_task(self._attempt(act))
         self._running.add(task)
         task.add_done_callback(self._left)
-        result = await asyncio.shield(task)
-        await failpoints.reach("work.after_commit")
-        return result
+        return await asyncio.shield(task)
 
     def _left(self, task: asyncio.Task[Any]) -> None:
         self._running.discard(task)
