@@ -23,7 +23,7 @@ from grpc_health.v1 import health_pb2_grpc
 from sqlalchemy.ext.asyncio import AsyncEngine
 from touchstone.common.v1 import operations_service_pb2_grpc
 
-from chassis import clock, database, migrations, operations, telemetry
+from chassis import clock, database, operations, telemetry
 from chassis.auth import Verifier
 from chassis.broker import Broker
 from chassis.consumers import Consumer, Handlers, Lane, lanes_of
@@ -199,6 +199,8 @@ def run(process: Process[Any]) -> None:
     @app.command
     def migrate() -> None:
         """Bring the database to the newest revision and grant the service's login its privileges."""
+        from chassis import migrations  # here, so that `serve` does not load alembic
+
         settings = load_settings(process.settings)
         asyncio.run(migrations.upgrade(process.package, settings))
         sys.stdout.write(f"{process.name}: database is at the newest revision\n")
