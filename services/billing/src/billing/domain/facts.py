@@ -18,13 +18,12 @@ from billing.domain.threshold import Turn
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class AccountOpened:
-    """An account was opened."""
+class _OfAccount:
+    """What every fact of billing tells: of which account, whose, and when."""
 
     account_id: AccountId
     customer_id: CustomerId
     occurred_at: datetime
-    currency: str
 
     @property
     def aggregate_id(self) -> str:
@@ -33,31 +32,27 @@ class AccountOpened:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class AccountRecharged:
+class AccountOpened(_OfAccount):
+    """An account was opened."""
+
+    currency: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccountRecharged(_OfAccount):
     """Money came in, the payment of a bill included."""
 
-    account_id: AccountId
-    customer_id: CustomerId
-    occurred_at: datetime
     amount: Money
     balance_after: Money
     transaction_id: TransactionId
     account_version: int
     channel: str
 
-    @property
-    def aggregate_id(self) -> str:
-        """The account."""
-        return self.account_id
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class AccountCharged:
+class AccountCharged(_OfAccount):
     """A charge was taken. A charge of zero is told as well; it has no transaction and the version of the one before."""
 
-    account_id: AccountId
-    customer_id: CustomerId
-    occurred_at: datetime
     charge_id: ChargeId
     amount: Money
     balance_after: Money
@@ -65,97 +60,52 @@ class AccountCharged:
     account_version: int
     description: str
 
-    @property
-    def aggregate_id(self) -> str:
-        """The account."""
-        return self.account_id
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class BalanceAdjusted:
+class BalanceAdjusted(_OfAccount):
     """A balance was corrected; a negative amount took away."""
 
-    account_id: AccountId
-    customer_id: CustomerId
-    occurred_at: datetime
     amount: Money
     balance_after: Money
     transaction_id: TransactionId
     account_version: int
 
-    @property
-    def aggregate_id(self) -> str:
-        """The account."""
-        return self.account_id
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class BalanceFellBelowThreshold:
+class BalanceFellBelowThreshold(_OfAccount):
     """A debit crossed the threshold. `bill_id` is None when open bills already ask for the whole gap."""
 
-    account_id: AccountId
-    customer_id: CustomerId
-    occurred_at: datetime
     balance: Money
     threshold: Money
     bill_id: BillId | None
     account_version: int
 
-    @property
-    def aggregate_id(self) -> str:
-        """The account."""
-        return self.account_id
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class BalanceRestored:
+class BalanceRestored(_OfAccount):
     """The balance is back at or above the threshold; the next crossing is billed again."""
 
-    account_id: AccountId
-    customer_id: CustomerId
-    occurred_at: datetime
     balance: Money
     threshold: Money
     account_version: int
 
-    @property
-    def aggregate_id(self) -> str:
-        """The account."""
-        return self.account_id
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class BillIssued:
+class BillIssued(_OfAccount):
     """A bill was issued."""
 
-    account_id: AccountId
-    customer_id: CustomerId
-    occurred_at: datetime
     bill_id: BillId
     bill_number: int
     amount: Money
     due_at: datetime
 
-    @property
-    def aggregate_id(self) -> str:
-        """The account."""
-        return self.account_id
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class BillPaid:
+class BillPaid(_OfAccount):
     """A bill was paid; its money is told by AccountRecharged."""
 
-    account_id: AccountId
-    customer_id: CustomerId
-    occurred_at: datetime
     bill_id: BillId
     amount: Money
-
-    @property
-    def aggregate_id(self) -> str:
-        """The account."""
-        return self.account_id
 
 
 Fact = (
