@@ -1,6 +1,8 @@
 """Who may call: every method is closed until its option opens it, and a member reaches the member's own data only."""
 
+from base64 import urlsafe_b64encode
 from datetime import UTC, datetime
+from typing import Any
 
 import grpc
 import pytest
@@ -11,6 +13,7 @@ from chassis.testing.serving import Serving
 from chassis.times import to_proto
 from chassis.tokens import Minter, new_key
 from google.protobuf import descriptor_pool
+from joserfc import jwt
 from probe.service import PROCESS
 from touchstone.billing.v1 import billing_service_pb2 as pb
 from touchstone.billing.v1 import billing_service_pb2_grpc
@@ -62,6 +65,33 @@ async def test_only_a_valid_token_of_ours_names_a_caller(probe: Serving, keys: K
     }
     for what, token in tokens.items():
         assert await code_of(probe.channel(token=token)) is grpc.StatusCode.UNAUTHENTICATED, what
+
+
+def signed(keys: Keys, **changed: Any) -> str:
+    """A token of ours with a scope and a lifetime, whose claims are changed."""
+    claims = {"iss": "touchstone", "aud": "touchstone", "sub": "boss", "scope": "billing.charge", "exp": 32503680000}
+    header = {"alg": "ES256", "typ": "at+jwt", "kid": keys.key.kid}
+    return jwt.encode(header, claims | changed, keys.key, algorithms=["ES256"])
+
+
+async def test_a_claim_that_names_no_customer_opens_nothing(probe: Serving, keys: Keys) -> None:
+    assert await code_of(probe.channel(token=signed(keys))) is grpc.StatusCode.OK
+    claims: tuple[object, ...] = (None, "", 5, False, ["c-1", "c-2"], {})
+    for customer_id in claims:
+        token = signed(keys, customer_id=customer_id)
+        assert await code_of(probe.channel(token=token)) is grpc.StatusCode.UNAUTHENTICATED, customer_id
+
+
+async def test_a_subject_that_no_key_can_hold_names_nobody(probe: Serving, keys: Keys) -> None:
+    for subject in ("", "a\x00b", "a\nb", "x" * 256, 5, None):
+        token = signed(keys, sub=subject)
+        assert await code_of(probe.channel(token=token)) is grpc.StatusCode.UNAUTHENTICATED, subject
+
+
+async def test_a_token_that_exhausts_its_reader_is_refused(probe: Serving, keys: Keys) -> None:
+    deep = urlsafe_b64encode(b"[" * 5000).decode().rstrip("=")
+    for token in (f"{deep}.x.y", signed(keys, exp=10**400)):
+        assert await code_of(probe.channel(token=token)) is grpc.StatusCode.UNAUTHENTICATED
 
 
 def test_every_method_of_the_contracts_says_who_may_call_it() -> None:

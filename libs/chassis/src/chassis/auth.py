@@ -22,6 +22,8 @@ from chassis.errors import Unauthenticated
 
 _LEEWAY_SECONDS = 30
 _TOKEN_LENGTH_MAX = 8192
+# A subject is part of the keys of claims, which the database bounds.
+_SUBJECT_LENGTH_MAX = 255
 _REMEMBERED_MAX = 10_000
 _REFETCH_SECONDS = 30.0
 
@@ -92,20 +94,11 @@ class Verifier:
         try:
             decoded = jwt.decode(token, keys, algorithms=["ES256"])
             self._claims.validate(decoded.claims)
-        except (JoseError, ValueError, TypeError, KeyError) as error:
+            if decoded.header.get("typ") != "at+jwt":
+                raise InvalidToken
+            return _caller(decoded.claims, token)
+        except (JoseError, ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
             raise InvalidToken from error
-        claims = decoded.claims
-        customer_id = claims.get("customer_id")
-        scopes = claims.get("scope", "")
-        if decoded.header.get("typ") != "at+jwt" or not isinstance(scopes, str):
-            raise InvalidToken
-        return Caller(
-            subject=str(claims["sub"]),
-            scopes=frozenset(scopes.split()),
-            customer_id=None if customer_id is None else str(customer_id),
-            token=token,
-            expires_at=float(claims["exp"]),
-        )
 
     async def _key_set(self, token: str) -> KeySet:
         """The known keys; read again, at most every 30 seconds, when the token names one that is not among them."""
@@ -122,7 +115,7 @@ class Verifier:
         assert self._keys is not None
         try:
             kid = json.loads(_decoded(token.split(".", 1)[0])).get("kid")
-        except (ValueError, AttributeError):
+        except (ValueError, AttributeError, RecursionError):
             raise InvalidToken from None
         return all(key.kid != kid for key in self._keys.keys)
 
@@ -133,6 +126,20 @@ class Verifier:
             response = await client.get(self._jwks)
             response.raise_for_status()
             return response.json()
+
+
+def _caller(claims: dict[str, Any], token: str) -> Caller:
+    """The caller that checked claims name; InvalidToken for claims that name nobody who could be told from others.
+
+    A claim `customer_id` that is there and names no customer must not make the token one that reaches all of them.
+    """
+    subject, scopes = claims["sub"], claims.get("scope", "")
+    customer_id = claims.get("customer_id")
+    if not isinstance(scopes, str) or len(subject) > _SUBJECT_LENGTH_MAX or not subject.isprintable():
+        raise InvalidToken
+    if "customer_id" in claims and not (isinstance(customer_id, str) and customer_id):
+        raise InvalidToken
+    return Caller(subject, frozenset(scopes.split()), customer_id, token, float(claims["exp"]))
 
 
 def _decoded(part: str) -> bytes:
