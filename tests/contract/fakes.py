@@ -8,6 +8,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any, TypeVar
 
 import grpc
@@ -49,6 +50,7 @@ def sample_of(promise: Promise) -> Sample:
     return Sample(promise, bound, request, reply_of(promise.method, sampled(promise.reply, bound)))
 
 
+@cache
 def samples(provider: str) -> dict[tuple[str, bytes], Sample]:
     """What a provider promised, by method and request; what the guard refuses needs no fake."""
     kept = (each for each in promises() if each.provider == provider)

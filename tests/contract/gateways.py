@@ -66,7 +66,8 @@ class Route:
     @property
     def verb(self) -> str:
         """The one HTTP method it answers."""
-        (verb,) = self.route.methods or ()
+        assert self.route.methods is not None
+        (verb,) = self.route.methods
         return verb
 
 

@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 from chassis.times import to_proto
 from fastapi import Query
 from google.protobuf.timestamp_pb2 import Timestamp
-from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
 
 # The whole numbers that every JSON reader keeps exactly (RFC 8259, section 6), and those of a 32-bit field.
 _EXACT = 2**53 - 1
@@ -24,6 +24,14 @@ def _text_alone(value: object) -> object:
     raise ValueError("must be a time as text, e.g. 2026-03-01T12:00:00Z")
 
 
+def _encodable(text: str) -> str:
+    """Refuses half a surrogate pair, which JSON can spell and nothing behind the gateway can store."""
+    if any(0xD800 <= ord(character) <= 0xDFFF for character in text):
+        raise ValueError("must be text that UTF-8 can encode")
+    return text
+
+
+Text = Annotated[str, AfterValidator(_encodable)]
 Integer = Annotated[int, Field(ge=-_EXACT, le=_EXACT)]
 Count = Annotated[int, Field(ge=-_INT32, le=_INT32)]
 Instant = Annotated[AwareDatetime, Field(strict=False, examples=["2026-03-01T12:00:00Z"]), BeforeValidator(_text_alone)]
@@ -52,23 +60,23 @@ class MoneyBody(Body):
     """An amount of money."""
 
     minor_units: Integer = Field(description="In minor units (fen, cents).", examples=[10000])
-    currency: str = Field(description="ISO 4217.", examples=["CNY"])
+    currency: Text = Field(description="ISO 4217.", examples=["CNY"])
 
 
 class PersonBody(Body):
     """A person of a household or enterprise."""
 
-    person_id: str = Field(examples=["p-1"])
-    display_name: str = Field(examples=["Li Hua"])
-    role: str = Field(default="", examples=["head"])
-    phone: str = Field(default="", examples=["+8613800000000"])
-    email: str = ""
+    person_id: Text = Field(examples=["p-1"])
+    display_name: Text = Field(examples=["Li Hua"])
+    role: Text = Field(default="", examples=["head"])
+    phone: Text = Field(default="", examples=["+8613800000000"])
+    email: Text = ""
 
 
 class SubscriberBody(Body):
     """A service line."""
 
-    subscriber_id: str = Field(examples=["8888000012345678"])
+    subscriber_id: Text = Field(examples=["8888000012345678"])
     kind: Literal["TV", "BROADBAND", "MOBILE", "VALUE_ADDED"]
     in_service_since: Instant
 
@@ -77,7 +85,7 @@ class CustomerBody(Body):
     """A customer as the operator's desk knows it."""
 
     kind: Literal["HOUSEHOLD", "ENTERPRISE"] = "HOUSEHOLD"
-    display_name: str = Field(examples=["Household Li"])
+    display_name: Text = Field(examples=["Household Li"])
     persons: list[PersonBody] = []
     subscribers: list[SubscriberBody] = []
     registered_at: Instant = Field(description="Since when it is a customer.")
@@ -86,14 +94,14 @@ class CustomerBody(Body):
 class EnrolBody(Timed):
     """Enrolment in a program."""
 
-    program_id: str = Field(default="general", examples=["general"])
+    program_id: Text = Field(default="general", examples=["general"])
 
 
 class HoldBody(Timed):
     """Points to hold for a use that is not certain yet."""
 
     points: Integer = Field(examples=[200])
-    reason: str = Field(default="", examples=["gift 17"])
+    reason: Text = Field(default="", examples=["gift 17"])
     expires_at: Instant = Field(description="When the hold ends by itself.", examples=["2026-03-02T12:00:00Z"])
 
 
@@ -106,27 +114,27 @@ class ConfirmBody(Timed):
 class AccountBody(Timed):
     """An account to open."""
 
-    currency: str = Field(examples=["CNY"])
-    plan_id: str = ""
+    currency: Text = Field(examples=["CNY"])
+    plan_id: Text = ""
 
 
 class RechargeBody(Timed):
     """Money to put into an account."""
 
     amount: MoneyBody
-    channel: str = Field(default="app", examples=["app"])
+    channel: Text = Field(default="app", examples=["app"])
 
 
 class PaymentBody(Timed):
     """A payment of a bill."""
 
-    channel: str = Field(default="app", examples=["app"])
+    channel: Text = Field(default="app", examples=["app"])
 
 
 class PresentBody(Timed):
     """The customer is at a touchpoint."""
 
-    delivery_way: str = Field(default="", description="How the offer will be put; the preferred way when left out.")
+    delivery_way: Text = Field(default="", description="How the offer will be put; the preferred way when left out.")
     offers_max: int = Field(default=1, ge=1, le=5)
 
 
@@ -139,20 +147,20 @@ class OutcomeBody(Timed):
 class OfferBody(Body):
     """What a campaign offers."""
 
-    offer_id: str = Field(examples=["movie-week"])
-    title: str = Field(examples=["A week of films"])
-    body: str = ""
+    offer_id: Text = Field(examples=["movie-week"])
+    title: Text = Field(examples=["A week of films"])
+    body: Text = ""
     value_minor: Integer = Field(default=0, description="Worth to the customer, in minor units.", examples=[990])
 
 
 class PlanBody(Body):
     """What a campaign does."""
 
-    display_name: str = Field(examples=["Low balance: top up 100, get 10"])
-    event_type: str = Field(examples=["balance_below_l1"])
-    rule: str = Field(default="", examples=["tags.tier == 'gold'"])
+    display_name: Text = Field(examples=["Low balance: top up 100, get 10"])
+    event_type: Text = Field(examples=["balance_below_l1"])
+    rule: Text = Field(default="", examples=["tags.tier == 'gold'"])
     offer: OfferBody
-    touchpoints: list[str] = Field(examples=[["TP09", "TP15"]])
+    touchpoints: list[Text] = Field(examples=[["TP09", "TP15"]])
     opportunity_hours: Count = Field(default=72, description="Hours that the offer waits.", examples=[72])
     priority: Count = Field(default=0, description="Higher goes first where several wait.")
     once_in_days: Count = Field(default=0, description="At most one decision per customer in so many days.")
@@ -169,9 +177,9 @@ class StateBody(Body):
 class EndpointBody(Body):
     """A webhook endpoint of a partner."""
 
-    partner_id: str = Field(examples=["partner-1"])
-    url: str = Field(examples=["https://partner.example/hooks"])
-    touchpoints: list[str] = Field(examples=[["TP16"]])
+    partner_id: Text = Field(examples=["partner-1"])
+    url: Text = Field(examples=["https://partner.example/hooks"])
+    touchpoints: list[Text] = Field(examples=[["TP16"]])
 
 
 def optional_time(instant: datetime | None) -> Timestamp | None:

@@ -115,6 +115,9 @@ def _field(location: Sequence[int | str]) -> str:
 async def _http(_: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)
     status = HTTPStatus(error.status_code)
+    if status is HTTPStatus.BAD_REQUEST:  # raised by the framework alone, for a body that cannot be read
+        violation = FieldViolation("body", str(error.detail))
+        return problem(status, "INVALID_ARGUMENT", f"body: {error.detail}", [violation])
     response = problem(status, status.name, str(error.detail))
     response.headers.update(error.headers or {})
     return response
