@@ -189,6 +189,8 @@ async def test_validate_says_what_a_rule_reads(client: Client) -> None:
 async def test_each_bad_event_is_refused_and_the_others_are_taken(served: Serving, client: Client) -> None:
     timeless = event_message("e-4", amount_minor=1)
     timeless.occurred_at.CopyFrom(Timestamp())
+    endless = event_message("e-10", amount_minor=1)
+    endless.occurred_at.CopyFrom(Timestamp(seconds=253402300799))
     valueless = event_message("e-6")
     valueless.attributes["amount_minor"].SetInParent()
     results = await client.submit(
@@ -200,6 +202,7 @@ async def test_each_bad_event_is_refused_and_the_others_are_taken(served: Servin
         valueless,
         event_message("e-7", customer_id="", amount_minor=1),
         event_message("e-8"),
+        endless,
         event_message("e-9", amount_minor=1),
     )
     refusals = [from_status(each.error) for each in results[:-1]]
@@ -213,6 +216,7 @@ async def test_each_bad_event_is_refused_and_the_others_are_taken(served: Servin
         ["attributes.amount_minor"],
         ["customer_id"],
         ["attributes.amount_minor"],
+        ["occurred_at"],
     ]
     assert not results[-1].HasField("error")
     assert await rows(served, "customer_events") == 1

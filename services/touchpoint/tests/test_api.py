@@ -16,6 +16,7 @@ from chassis.rpc.errors import RemoteRefusal, from_status, remote_refusal
 from chassis.testing import Database, Keys
 from chassis.testing.serving import Serving, serving
 from chassis.times import to_proto
+from google.protobuf.timestamp_pb2 import Timestamp
 from sqlalchemy import text
 from touchpoint.__main__ import PROCESS
 from touchpoint.use_cases import opportunities
@@ -224,6 +225,8 @@ async def test_a_method_without_its_scope_is_closed(served: Serving) -> None:
     assert {(await refusal_of(call)).code for call in closed} == {Code.PERMISSION_DENIED}
 
 
+END_OF_TIME = Timestamp(seconds=253402300799)
+
 BAD: list[tuple[str, Callable[[Stubs], Any], str]] = [
     ("no request id", lambda api: api.contacts.Present(a_present(request_id="")), "request_id"),
     ("long request id", lambda api: api.contacts.Present(a_present(request_id="x" * 129)), "request_id"),
@@ -236,6 +239,7 @@ BAD: list[tuple[str, Callable[[Stubs], Any], str]] = [
     ("too many offers", lambda api: api.contacts.Present(a_present(offers_max=6)), "offers_max"),
     ("negative offers", lambda api: api.contacts.Present(a_present(offers_max=-1)), "offers_max"),
     ("no time", lambda api: api.contacts.Present(a_present(occurred_at=None)), "occurred_at"),
+    ("the end of time", lambda api: api.contacts.Present(a_present(occurred_at=END_OF_TIME)), "occurred_at"),
     (
         "oversized batch",
         lambda api: api.contacts.BatchPresent(pb.BatchPresentRequest(requests=[a_present()] * 1001)),

@@ -1,4 +1,8 @@
-"""Instants between protobuf and the domain: aware, UTC, to the microsecond, within 1970 and 9999."""
+"""Instants between protobuf and the domain: aware, UTC, to the microsecond, from 1970 to the end of 9899.
+
+The century below the calendar's end is left to what domains add: due dates, expiries, windows. An instant so near the
+end that nothing can be added to it would be taken in, and break whatever is worked out from it later.
+"""
 
 from datetime import UTC, datetime, timedelta
 
@@ -7,7 +11,8 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from chassis.errors import InvalidArgument
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_SECONDS_MAX = 253402300799  # 9999-12-31T23:59:59Z, the last that a protobuf Timestamp may hold
+_END = datetime(9900, 1, 1, tzinfo=UTC)
+_SECONDS_END = int(_END.timestamp())
 
 
 def to_proto(instant: datetime) -> Timestamp:
@@ -21,8 +26,8 @@ def from_proto(timestamp: Timestamp, field: str) -> datetime:
     seconds, nanos = timestamp.seconds, timestamp.nanos
     if not seconds and not nanos:
         raise InvalidArgument(field, "is required")
-    if not 0 <= seconds <= _SECONDS_MAX or not 0 <= nanos < 1_000_000_000:
-        raise InvalidArgument(field, "must lie between 1970 and 9999")
+    if not 0 <= seconds < _SECONDS_END or not 0 <= nanos < 1_000_000_000:
+        raise InvalidArgument(field, f"must lie from 1970 to {_END.year - 1}")
     return _EPOCH + timedelta(seconds=seconds, microseconds=nanos // 1000)
 
 
