@@ -29,6 +29,7 @@ def open_engine(settings: ServiceSettings, service: str) -> AsyncEngine:
         # Recycled rather than pinged before each use: a ping is one more round trip per request.
         pool_recycle=1800,
         isolation_level="READ COMMITTED",
+        hide_parameters=True,  # an error is logged, and what a statement was asked is no matter for a log
         connect_args={"server_settings": {**_SESSION, "application_name": service}, "timeout": 5},
     )
 
