@@ -222,6 +222,17 @@ async def test_each_bad_event_is_refused_and_the_others_are_taken(served: Servin
     assert await rows(served, "customer_events") == 1
 
 
+async def test_a_batch_longer_than_a_message_of_the_broker_arrives(served: Serving, client: Client) -> None:
+    await client.put("event.payment_channel != ''")
+    await client.set_state(messages.CAMPAIGN_STATE_LIVE)
+    long = "银" * 1000
+    events = [event_message(f"e-{n}", amount_minor=1, payment_channel=long, account_id=long) for n in range(300)]
+    assert sum(event.ByteSize() for event in events) > 1024 * 1024
+    assert not any(each.HasField("error") for each in await client.submit(*events))
+    await served.settle()
+    assert await rows(served, "decisions") == 300
+
+
 async def test_an_event_identity_with_another_body_is_refused(client: Client) -> None:
     (first,) = await client.submit(event_message("e-1", amount_minor=1))
     (second,) = await client.submit(event_message("e-1", amount_minor=2))

@@ -1,7 +1,7 @@
 """Customer events and tag values as they come in: their identity, their partition, and what is told of them."""
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import NewType
@@ -13,6 +13,11 @@ from campaign.domain.catalogue import Catalogue, EventTypeId, Scalar, TagId, che
 CustomerId = NewType("CustomerId", str)
 PARTITIONS = 64
 MAX_BATCH = 1_000
+# What is told at once has to pass the broker, which takes messages of up to a mebibyte.
+_TOLD_BYTES_MAX = 256 * 1024
+# Identities, type and time of an event, and what surrounds each of its attributes, as bytes that are never too few.
+_EVENT_BYTES = 300
+_ATTRIBUTE_BYTES = 32
 
 
 class EventIdReused(AlreadyExists):
@@ -37,6 +42,12 @@ class CustomerEvent:
     @property
     def key(self) -> tuple[str, str]:
         return self.source, self.event_id
+
+    @property
+    def size_bytes(self) -> int:
+        """About how long the event is on the wire, and never less."""
+        texts = (text for pair in self.attributes.items() for text in pair if isinstance(text, str))
+        return _EVENT_BYTES + _ATTRIBUTE_BYTES * len(self.attributes) + sum(len(text.encode()) for text in texts)
 
     @property
     def order(self) -> tuple[datetime, str, str]:
@@ -95,11 +106,29 @@ def check_event(event: CustomerEvent, catalogue: Catalogue) -> None:
 
 
 def by_partition(events: Iterable[CustomerEvent]) -> list[EventsTaken]:
-    """What is told of events: one fact for each source and partition, its events in the order taken."""
+    """What is told of events: facts of one source and partition, each no longer than the broker takes; in the order
+    taken."""
     grouped: dict[tuple[str, int], list[CustomerEvent]] = {}
     for event in events:
         grouped.setdefault((event.source, partition_of(event.customer_id)), []).append(event)
-    return [EventsTaken(source, partition, tuple(found)) for (source, partition), found in sorted(grouped.items())]
+    return [
+        EventsTaken(source, partition, part)
+        for (source, partition), found in sorted(grouped.items())
+        for part in _parts(found)
+    ]
+
+
+def _parts(events: Iterable[CustomerEvent]) -> Iterator[tuple[CustomerEvent, ...]]:
+    part: list[CustomerEvent] = []
+    size_bytes = 0
+    for event in events:
+        if part and size_bytes + event.size_bytes > _TOLD_BYTES_MAX:
+            yield tuple(part)
+            part, size_bytes = [], 0
+        part.append(event)
+        size_bytes += event.size_bytes
+    if part:
+        yield tuple(part)
 
 
 def newest_of(values: Iterable[TagValue]) -> dict[tuple[CustomerId, TagId], TagValue]:
