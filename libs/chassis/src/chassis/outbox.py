@@ -25,6 +25,8 @@ _log = structlog.get_logger(__name__)
 _POLL_SECONDS = 0.1
 _BATCH = 1000
 _ACK_SECONDS = 5.0
+# The broker takes messages of a mebibyte, headers included.
+_PAYLOAD_BYTES_MAX = 1024 * 1024 - 16 * 1024
 
 
 class Fact(Protocol):
@@ -62,7 +64,8 @@ class OutboxEvent:
 
 
 def encode_fact(facts: FactsToProto, fact: Fact) -> OutboxEvent:
-    """The fact as a row of the outbox; TypeError when it has no protobuf form, so that its transaction fails."""
+    """The fact as a row of the outbox; TypeError when it has no protobuf form, ValueError when the broker would never
+    take it: its transaction fails, and nothing is stored that could not be told."""
     render = facts.get(type(fact))
     if render is None:
         raise TypeError(f"{type(fact).__name__} has no protobuf form in wire.FACTS")
@@ -71,6 +74,8 @@ def encode_fact(facts: FactsToProto, fact: Fact) -> OutboxEvent:
     name = message.DESCRIPTOR.full_name
     subject = rendered.subject if isinstance(rendered, Routed) else f"events.{name}"
     payload = message.SerializeToString()
+    if len(payload) > _PAYLOAD_BYTES_MAX:
+        raise ValueError(f"{name} has {len(payload)} bytes, and the broker takes {_PAYLOAD_BYTES_MAX}")
     return OutboxEvent(new_id(), name, subject, fact.aggregate_id, payload, telemetry.trace_parent(), fact.occurred_at)
 
 

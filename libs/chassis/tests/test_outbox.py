@@ -1,0 +1,36 @@
+"""What a transaction may tell: only what has a form, and what the broker can take."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import pytest
+from chassis.outbox import encode_fact
+from touchstone.billing.v1.billing_events_pb2 import AccountCharged
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """Something that was said."""
+
+    words: str
+    aggregate_id: str = "a-1"
+    occurred_at: datetime = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+FACTS = {Said: lambda said: AccountCharged(description=said.words)}
+
+
+def test_a_fact_is_told_under_the_name_of_its_message() -> None:
+    event = encode_fact(FACTS, Said("short"))
+    assert event.subject == "events.touchstone.billing.v1.AccountCharged"
+    assert AccountCharged.FromString(event.payload).description == "short"
+
+
+def test_a_fact_without_a_form_fails_its_transaction() -> None:
+    with pytest.raises(TypeError, match="no protobuf form"):
+        encode_fact({}, Said("short"))
+
+
+def test_a_fact_that_the_broker_would_never_take_fails_its_transaction() -> None:
+    with pytest.raises(ValueError, match="the broker takes"):
+        encode_fact(FACTS, Said("x" * 1024 * 1024))
