@@ -1,9 +1,9 @@
 """`python -m gateway serve`, and `python -m gateway openapi` for the description of the interface."""
 
+import json
 import sys
 
 import cyclopts
-import orjson
 import uvicorn
 from chassis import telemetry
 from chassis.settings import load_settings
@@ -36,7 +36,7 @@ def openapi() -> None:
     """Print the description of the interface (OpenAPI 3.1)."""
     targets = {f"{name}_target": "unused" for name in ("member", "billing", "campaign", "touchpoint", "scoring")}
     settings = GatewaySettings(jwks="unused", **targets)  # type: ignore[arg-type]
-    sys.stdout.write(orjson.dumps(create_app(settings).openapi(), option=orjson.OPT_INDENT_2).decode() + "\n")
+    sys.stdout.write(json.dumps(create_app(settings).openapi(), indent=2) + "\n")
 
 
 if __name__ == "__main__":
