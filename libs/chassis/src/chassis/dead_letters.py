@@ -28,6 +28,11 @@ class DeadLetter:
     recorded_at: datetime
     replayed_at: datetime | None = None
 
+    @property
+    def page_key(self) -> str:
+        """Where it stands in a list. Two sources may tell events under one id; no header holds a line break."""
+        return f"{self.event_id}\n{self.source}"
+
 
 _COLUMNS = (
     "source, event_id, event_type, subject, payload, trace_parent, occurred_at, "
@@ -43,7 +48,7 @@ SET error = excluded.error, attempts = dead_letters.attempts + 1, replayed_at = 
 _LIST = text(f"""
 SELECT {_COLUMNS} FROM dead_letters
 WHERE (replayed_at IS NULL OR :include_replayed)
-  AND (CAST(:after AS text) IS NULL OR (event_id, source) > (CAST(:after AS text), ''))
+  AND (event_id, source) > (CAST(:after_event_id AS text), CAST(:after_source AS text))
 ORDER BY event_id, source LIMIT :limit
 """)  # noqa: S608 - the columns are a constant
 _WAITING = text(f"""
@@ -95,8 +100,10 @@ async def put(connection: AsyncConnection, letter: DeadLetter) -> None:
 async def list_letters(
     connection: AsyncConnection, *, after: str | None, limit: int, include_replayed: bool
 ) -> list[DeadLetter]:
-    """A page by event id, which for events made here is the order of time."""
-    rows = await connection.execute(_LIST, {"after": after, "limit": limit, "include_replayed": include_replayed})
+    """A page by event id, which for events made here is the order of time; `after` is the `page_key` of a letter."""
+    event_id, _, source = (after or "").partition("\n")
+    parameters = {"after_event_id": event_id, "after_source": source}
+    rows = await connection.execute(_LIST, parameters | {"limit": limit, "include_replayed": include_replayed})
     return [DeadLetter(*row) for row in rows]
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 import grpc
@@ -17,14 +18,19 @@ from chassis.broker import Broker
 from chassis.consumers import Delivery, Handlers, Lane, handle_once
 from chassis.dead_letters import DeadLetter
 from chassis.errors import InvalidArgument
-from chassis.paging import encode_token, page_from_request
+from chassis.ids import check_text
+from chassis.paging import Page, encode_token, page_from_request
 from chassis.proof import Check
-from chassis.times import to_proto
+from chassis.times import from_proto_or, to_proto
 from chassis.work import Transaction, Work
 
 SERVICE = "touchstone.common.v1.OperationsService"
 Prove = Callable[[AsyncConnection], Awaitable[Sequence[Check]]]
 _OUTBOX_PAGE_MAX = 5000
+_NAME_LENGTH_MAX = 1000
+# Longest decimal that surely fits the database's bigint.
+_ROW_DIGITS_MAX = 18
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 _COUNTS = text("""
 SELECT (SELECT count(*) FROM outbox WHERE published_at IS NULL),
@@ -38,7 +44,7 @@ SELECT id, event_id, event_type, subject, aggregate_id, occurred_at, recorded_at
 FROM outbox
 WHERE id > :after
   AND (:event_type = '' OR event_type = :event_type) AND (:event_id = '' OR event_id = :event_id)
-  AND recorded_at >= coalesce(CAST(:recorded_from AS timestamptz), '-infinity')
+  AND recorded_at >= CAST(:recorded_from AS timestamptz)
 ORDER BY id LIMIT :limit
 """)
 _MISSING = text("""
@@ -109,14 +115,15 @@ class OperationsApi(operations_service_pb2_grpc.OperationsServiceServicer):
             letters = await dead_letters.list_letters(
                 connection, after=page.after, limit=page.size, include_replayed=request.include_replayed
             )
-        token = encode_token(letters[-1].event_id) if len(letters) == page.size else ""
+        token = encode_token(letters[-1].page_key) if len(letters) == page.size else ""
         return pb.ListDeadLettersResponse(dead_letters=map(_letter_to_proto, letters), next_page_token=token)
 
     async def ReplayDeadLetters(
         self, request: pb.ReplayDeadLettersRequest, context: grpc.aio.ServicerContext[Any, Any]
     ) -> pb.ReplayDeadLettersResponse:
+        event_ids = _checked("event_ids", request.event_ids)
         async with self._of.work.reading() as connection:
-            letters = await dead_letters.waiting(connection, request.event_ids)
+            letters = await dead_letters.waiting(connection, event_ids)
         reply = pb.ReplayDeadLettersResponse()
         for letter in letters:
             error = await self._replay(letter)
@@ -149,14 +156,11 @@ class OperationsApi(operations_service_pb2_grpc.OperationsServiceServicer):
         self, request: pb.ListOutboxRequest, context: grpc.aio.ServicerContext[Any, Any]
     ) -> pb.ListOutboxResponse:
         page = page_from_request(request, size_max=_OUTBOX_PAGE_MAX)
-        if page.after is not None and not page.after.isdecimal():
-            raise InvalidArgument("page_token", "is not a token that a list call returned")
-        since = request.recorded_from.ToDatetime() if request.HasField("recorded_from") else None
         parameters = {
-            "after": int(page.after or 0),
-            "event_type": request.event_type,
-            "event_id": request.event_id,
-            "recorded_from": since.replace(tzinfo=clock.now().tzinfo) if since else None,
+            "after": _row_after(page),
+            "event_type": check_text("event_type", request.event_type, length_max=_NAME_LENGTH_MAX),
+            "event_id": check_text("event_id", request.event_id, length_max=_NAME_LENGTH_MAX),
+            "recorded_from": from_proto_or(request.recorded_from, "recorded_from", _EPOCH),
             "limit": page.size,
         }
         async with self._of.work.reading() as connection:
@@ -170,11 +174,12 @@ class OperationsApi(operations_service_pb2_grpc.OperationsServiceServicer):
         if len(request.events) > _OUTBOX_PAGE_MAX:
             raise InvalidArgument("events", f"must have at most {_OUTBOX_PAGE_MAX} items")
         heard = [event for event in request.events if self._hears(event.subject)]
+        sources = _checked("events.source", [event.source for event in heard])
         parameters = {
-            "callers": [f"event:{event.source}" for event in heard],
-            "event_types": [event.event_type for event in heard],
-            "event_ids": [event.event_id for event in heard],
-            "sources": [event.source for event in heard],
+            "callers": [f"event:{source}" for source in sources],
+            "event_types": _checked("events.event_type", [event.event_type for event in heard]),
+            "event_ids": _checked("events.event_id", [event.event_id for event in heard]),
+            "sources": sources,
         }
         async with self._of.work.reading() as connection:
             return pb.FindMissingResponse(event_ids=(await connection.execute(_MISSING, parameters)).scalars())
@@ -185,8 +190,10 @@ class OperationsApi(operations_service_pb2_grpc.OperationsServiceServicer):
     async def Republish(
         self, request: pb.RepublishRequest, context: grpc.aio.ServicerContext[Any, Any]
     ) -> pb.RepublishResponse:
+        event_ids = _checked("event_ids", request.event_ids)
+
         async def put_back(transaction: Transaction) -> int:
-            result = await transaction.connection.execute(_REPUBLISH, {"event_ids": list(request.event_ids)})
+            result = await transaction.connection.execute(_REPUBLISH, {"event_ids": event_ids})
             return result.rowcount
 
         return pb.RepublishResponse(republished=await self._of.work.run(put_back))
@@ -197,6 +204,18 @@ class OperationsApi(operations_service_pb2_grpc.OperationsServiceServicer):
             async with self._of.work.reading() as connection:
                 checks = await self._of.prove(connection)
         return pb.ProveResponse(holds=all(check.holds for check in checks), checks=map(_check_to_proto, checks))
+
+
+def _checked(field: str, values: Sequence[str]) -> list[str]:
+    return [check_text(field, value, length_max=_NAME_LENGTH_MAX) for value in values]
+
+
+def _row_after(page: Page) -> int:
+    """The row of the outbox that a page begins after; refuses a token that no list call returned."""
+    after = page.after or "0"
+    if not (after.isascii() and after.isdecimal() and len(after) <= _ROW_DIGITS_MAX):
+        raise InvalidArgument("page_token", "is not a token that a list call returned")
+    return int(after)
 
 
 def _letter_to_proto(letter: DeadLetter, error: str = "") -> pb.DeadLetter:
