@@ -19,7 +19,7 @@ from chassis.consumers import Delivery, Handlers, Lane, handle_once
 from chassis.dead_letters import DeadLetter
 from chassis.errors import InvalidArgument
 from chassis.ids import check_text
-from chassis.paging import Page, encode_token, page_from_request
+from chassis.paging import Page, page_from_request
 from chassis.proof import Check
 from chassis.times import from_proto_or, to_proto
 from chassis.work import Transaction, Work
@@ -113,9 +113,9 @@ class OperationsApi(operations_service_pb2_grpc.OperationsServiceServicer):
         page = page_from_request(request)
         async with self._of.work.reading() as connection:
             letters = await dead_letters.list_letters(
-                connection, after=page.after, limit=page.size, include_replayed=request.include_replayed
+                connection, after=page.after, limit=page.wanted, include_replayed=request.include_replayed
             )
-        token = encode_token(letters[-1].page_key) if len(letters) == page.size else ""
+        letters, token = page.cut(letters, lambda one: one.page_key)
         return pb.ListDeadLettersResponse(dead_letters=map(_letter_to_proto, letters), next_page_token=token)
 
     async def ReplayDeadLetters(
@@ -161,11 +161,11 @@ class OperationsApi(operations_service_pb2_grpc.OperationsServiceServicer):
             "event_type": check_text("event_type", request.event_type, length_max=_NAME_LENGTH_MAX),
             "event_id": check_text("event_id", request.event_id, length_max=_NAME_LENGTH_MAX),
             "recorded_from": from_proto_or(request.recorded_from, "recorded_from", _EPOCH),
-            "limit": page.size,
+            "limit": page.wanted,
         }
         async with self._of.work.reading() as connection:
             rows = (await connection.execute(_OUTBOX, parameters)).all()
-        token = encode_token(str(rows[-1].id)) if len(rows) == page.size else ""
+        rows, token = page.cut(rows, lambda one: str(one.id))
         return pb.ListOutboxResponse(rows=map(_outbox_row_to_proto, rows), next_page_token=token)
 
     async def FindMissing(

@@ -2,11 +2,13 @@
 
 import base64
 import binascii
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from chassis.errors import InvalidArgument
 
+T = TypeVar("T")
 SIZE_DEFAULT = 50
 SIZE_MAX = 500
 
@@ -27,6 +29,16 @@ class Page:
 
     size: int
     after: str | None
+
+    @property
+    def wanted(self) -> int:
+        """How many to load: one more than is shown tells whether a further page follows."""
+        return self.size + 1
+
+    def cut(self, found: Sequence[T], key: Callable[[T], str]) -> tuple[list[T], str]:
+        """What is shown of `wanted` loaded items, and the token of the next page: empty at the end."""
+        shown = list(found[: self.size])
+        return shown, encode_token(key(shown[-1])) if len(found) > self.size else ""
 
 
 def page_from_request(request: PagedRequest, *, size_max: int = SIZE_MAX) -> Page:

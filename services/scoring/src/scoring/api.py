@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from chassis.paging import Page, encode_token, page_from_request
+from chassis.paging import Page, page_from_request
 from chassis.work import Transaction, Work, ask
 from grpc.aio import ServicerContext
 from touchstone.scoring.v1 import scoring_service_pb2 as pb
@@ -38,11 +38,10 @@ class ScoreApi(pb_grpc.ScoreServiceServicer):
         run_id = wire.run_id_from_proto(request.run_id) if request.run_id else None
         async with self._work.reading() as connection:
             found = await use_cases.list_scores(connection, run_id, band, page)
-        scores = found[: page.size]
-        more = len(found) > page.size
+        scores, token = page.cut(found, lambda one: str(one.score.position))
         return pb.ListScoresResponse(
             scores=map(wire.score_to_proto, scores),
-            next_page_token=encode_token(str(scores[-1].score.position)) if more else "",
+            next_page_token=token,
         )
 
 
@@ -79,8 +78,8 @@ class RunApi(pb_grpc.RunServiceServicer):
         page: Page = page_from_request(request)
         async with self._work.reading() as connection:
             found = await use_cases.list_runs(connection, page)
-        runs = found[: page.size]
+        runs, token = page.cut(found, lambda one: one.run_id)
         return pb.ListRunsResponse(
             runs=map(wire.run_to_proto, runs),
-            next_page_token=encode_token(runs[-1].run_id) if len(found) > page.size else "",
+            next_page_token=token,
         )

@@ -4,7 +4,7 @@ from typing import Any
 
 import grpc
 from chassis.gathering import Gatherer
-from chassis.paging import encode_token, page_from_request
+from chassis.paging import page_from_request
 from chassis.rpc.errors import item_result
 from chassis.work import Work, ask
 from touchstone.billing.v1 import billing_service_pb2 as pb
@@ -53,10 +53,10 @@ class AccountApi(AccountServiceServicer):
         page, owner = page_from_request(request), owner_from_proto(request.customer_id)
         async with self._work.reading() as connection:
             found = await accounts_page(connection, owner, page)
-        shown = found[: page.size]
+        shown, token = page.cut(found, lambda one: one.account.account_id)
         return pb.ListAccountsResponse(
             accounts=map(account_wire.account_to_proto, shown),
-            next_page_token=encode_token(shown[-1].account.account_id) if len(found) > page.size else "",
+            next_page_token=token,
         )
 
     async def Recharge(self, request: pb.RechargeRequest, context: Context) -> pb.RechargeResponse:
@@ -78,9 +78,9 @@ class AccountApi(AccountServiceServicer):
         account_id, owner = account_id_from_proto(request.account_id), owner_from_proto(request.customer_id)
         before = number_after(page)
         async with self._work.reading() as connection:
-            found = await statement_page(connection, account_id, owner, before=before, limit=page.size + 1)
-        shown = found[: page.size]
+            found = await statement_page(connection, account_id, owner, before=before, limit=page.wanted)
+        shown, token = page.cut(found, lambda one: str(one.account_version))
         return pb.ListStatementEntriesResponse(
             entries=map(account_wire.statement_entry_to_proto, shown),
-            next_page_token=encode_token(str(shown[-1].account_version)) if len(found) > page.size else "",
+            next_page_token=token,
         )

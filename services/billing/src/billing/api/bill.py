@@ -5,7 +5,7 @@ from typing import Any
 import grpc
 from chassis.gathering import Gatherer
 from chassis.ids import check_id
-from chassis.paging import encode_token, page_from_request
+from chassis.paging import page_from_request
 from chassis.rpc.errors import item_result
 from chassis.work import Transaction, Work, ask
 from touchstone.billing.v1 import billing_service_pb2 as pb
@@ -58,11 +58,11 @@ class BillApi(BillServiceServicer):
         page, wanted = page_from_request(request), wire.bill_filter_from_proto(request)
         before = number_after(page)
         async with self._work.reading() as connection:
-            found = await bills_page(connection, wanted, before=before, limit=page.size + 1)
-        shown = found[: page.size]
+            found = await bills_page(connection, wanted, before=before, limit=page.wanted)
+        shown, token = page.cut(found, lambda one: str(one.bill_number))
         return pb.ListBillsResponse(
             bills=map(wire.bill_to_proto, shown),
-            next_page_token=encode_token(str(shown[-1].bill_number)) if len(found) > page.size else "",
+            next_page_token=token,
         )
 
     async def PayBill(self, request: pb.PayBillRequest, context: Context) -> pb.PayBillResponse:

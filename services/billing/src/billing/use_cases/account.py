@@ -75,7 +75,7 @@ async def get_account(connection: Connection, account_id: AccountId, customer_id
 async def accounts_page(connection: Connection, customer_id: CustomerId | None, page: Page) -> list[Standing]:
     """One more than the page holds, by account id, so that the caller sees whether another follows."""
     after = AccountId(page.after) if page.after else None
-    accounts = await list_accounts(connection, customer_id, after=after, limit=page.size + 1)
+    accounts = await list_accounts(connection, customer_id, after=after, limit=page.wanted)
     found = await standings(connection, accounts)
     return [found[account.account_id] for account in accounts]
 

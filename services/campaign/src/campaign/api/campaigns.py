@@ -1,6 +1,6 @@
 """CampaignService: campaigns from draft to end."""
 
-from chassis.paging import encode_token, page_from_request
+from chassis.paging import page_from_request
 from chassis.work import Transaction, Work, ask
 from touchstone.campaign.v1 import campaign_service_pb2 as proto
 from touchstone.campaign.v1.campaign_service_pb2_grpc import CampaignServiceServicer
@@ -61,7 +61,7 @@ class CampaignApi(CampaignServiceServicer):
         page, state = page_from_request(request), state_from_proto(request.state)
         async with self._work.reading() as connection:
             found = await list_campaigns(connection, page, state)
-        token = encode_token(found[-1].id) if len(found) == page.size else ""
+        found, token = page.cut(found, lambda one: one.id)
         return proto.ListCampaignsResponse(
             campaigns=[campaign_to_proto(campaign) for campaign in found], next_page_token=token
         )

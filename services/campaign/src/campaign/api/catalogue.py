@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import TypeVar
 
-from chassis.paging import Page, encode_token, page_from_request
+from chassis.paging import Page, page_from_request
 from chassis.work import Transaction, Work, ask
 from touchstone.campaign.v1 import campaign_pb2 as messages
 from touchstone.campaign.v1 import campaign_service_pb2 as proto
@@ -62,6 +62,5 @@ class CatalogueApi(CatalogueServiceServicer):
 def _page(entries: Mapping[K, V], page: Page) -> tuple[list[V], str]:
     """Entries after the page's key, by identifier, and the token of the page after them."""
     keys = sorted(key for key in entries if page.after is None or key > page.after)
-    listed = keys[: page.size]
-    token = encode_token(listed[-1]) if len(keys) > len(listed) else ""
+    listed, token = page.cut(keys, str)
     return [entries[key] for key in listed], token

@@ -2,7 +2,7 @@
 
 from chassis.auth import current_caller
 from chassis.ids import check_id
-from chassis.paging import encode_token, page_from_request
+from chassis.paging import page_from_request
 from chassis.work import Transaction, Work, ask
 from touchstone.campaign.v1 import campaign_service_pb2 as proto
 from touchstone.campaign.v1.campaign_service_pb2_grpc import DecisionServiceServicer
@@ -28,7 +28,7 @@ class DecisionApi(DecisionServiceServicer):
         )
         async with self._work.reading() as connection:
             found = await list_decisions(connection, wanted, page)
-        token = encode_token(found[-1].id) if len(found) == page.size else ""
+        found, token = page.cut(found, lambda one: one.id)
         return proto.ListDecisionsResponse(decisions=[decision_to_proto(each) for each in found], next_page_token=token)
 
     async def Decide(self, request: proto.DecideRequest, context: object) -> proto.DecideResponse:

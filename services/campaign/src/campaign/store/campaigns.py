@@ -76,7 +76,7 @@ async def campaign_for_update(connection: AsyncConnection, campaign_id: str) -> 
 async def list_campaigns(connection: AsyncConnection, page: Page, state: CampaignState | None) -> list[Campaign]:
     """Campaigns by identifier."""
     rows = await connection.execute(
-        _LIST, {"after": page.after or "", "state": state.value if state else None, "limit": page.size}
+        _LIST, {"after": page.after or "", "state": state.value if state else None, "limit": page.wanted}
     )
     return [_campaign(row) for row in rows]
 

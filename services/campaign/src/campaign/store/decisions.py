@@ -112,7 +112,7 @@ async def list_decisions(connection: AsyncConnection, wanted: DecisionFilter, pa
             "customer_id": wanted.customer_id,
             "campaign_id": wanted.campaign_id,
             "after": page.after,
-            "limit": page.size,
+            "limit": page.wanted,
         },
     )
     return [_decision(row) for row in rows]

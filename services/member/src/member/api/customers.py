@@ -3,7 +3,7 @@
 from typing import Any
 
 from chassis.gathering import Gatherer
-from chassis.paging import encode_token, page_from_request
+from chassis.paging import page_from_request
 from chassis.rpc.errors import item_result
 from chassis.work import Work, ask
 from grpc.aio import ServicerContext
@@ -51,10 +51,10 @@ class CustomerApi(pb_grpc.CustomerServiceServicer):
         page = page_from_request(request)
         async with self._work.reading() as connection:
             found = await use_cases.list_customers(connection, page)
-        shown = found[: page.size]
+        shown, token = page.cut(found, lambda one: one.customer_id)
         return pb.ListCustomersResponse(
             customers=[wire.customer_to_proto(customer) for customer in shown],
-            next_page_token=encode_token(shown[-1].customer_id) if len(found) > page.size else "",
+            next_page_token=token,
         )
 
     async def GetContactAddress(

@@ -3,7 +3,7 @@
 from typing import Any
 
 from chassis.gathering import Gatherer
-from chassis.paging import encode_token, page_from_request
+from chassis.paging import page_from_request
 from chassis.rpc.errors import item_result
 from chassis.work import Work, ask
 from grpc.aio import ServicerContext
@@ -80,10 +80,10 @@ class PointsApi(pb_grpc.PointsServiceServicer):
         page = page_from_request(request)
         async with self._work.reading() as connection:
             found = await balances.list_entries(connection, customer_id, program_id, page)
-        shown = found[: page.size]
+        shown, token = page.cut(found, lambda one: str(one.account_version))
         return pb.ListPointsEntriesResponse(
             entries=[wire.entry_to_proto(entry) for entry in shown],
-            next_page_token=encode_token(str(shown[-1].account_version)) if len(found) > page.size else "",
+            next_page_token=token,
         )
 
     async def ExpirePoints(

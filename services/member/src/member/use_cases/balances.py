@@ -41,7 +41,7 @@ async def list_entries(
         raise InvalidArgument("page_token", "is not a token that a list call returned")
     member = await _member(connection, customer_id, program_id)
     before = None if page.after is None else int(page.after)
-    return await points.list_entries(connection, member.member_id, before=before, limit=page.size + 1)
+    return await points.list_entries(connection, member.member_id, before=before, limit=page.wanted)
 
 
 async def _member(connection: Connection, customer_id: CustomerId, program_id: ProgramId) -> Member:

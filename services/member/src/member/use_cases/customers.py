@@ -52,7 +52,7 @@ async def get_customer(connection: Connection, customer_id: CustomerId) -> Custo
 
 async def list_customers(connection: Connection, page: Page) -> list[Customer]:
     """Customers by id, one more than the page holds where there are more."""
-    return await store.list_customers(connection, after=page.after, limit=page.size + 1)
+    return await store.list_customers(connection, after=page.after, limit=page.wanted)
 
 
 async def get_contact_address(connection: Connection, customer_id: CustomerId) -> ContactAddress:

@@ -78,7 +78,7 @@ async def load_current_run(connection: AsyncConnection) -> Run | None:
 
 async def list_runs(connection: AsyncConnection, page: Page) -> list[Run]:
     """Runs, newest first, as their identities sort; one more than the page holds where there are more."""
-    query = _SELECT.order_by(RUNS.c.run_id.desc()).limit(page.size + 1)
+    query = _SELECT.order_by(RUNS.c.run_id.desc()).limit(page.wanted)
     if page.after is not None:
         query = query.where(RUNS.c.run_id < page.after)
     return [_run(row) for row in await connection.execute(query)]

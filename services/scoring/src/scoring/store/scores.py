@@ -69,7 +69,7 @@ async def list_scores(connection: AsyncConnection, run_id: RunId, band: ValueBan
 
     A page's key is the place of its last row; InvalidArgument names a token that holds none.
     """
-    query = select(SCORES).where(SCORES.c.run_id == run_id).order_by(SCORES.c.position).limit(page.size + 1)
+    query = select(SCORES).where(SCORES.c.run_id == run_id).order_by(SCORES.c.position).limit(page.wanted)
     if band is not None:
         query = query.where(SCORES.c.band == band)
     if page.after is not None:

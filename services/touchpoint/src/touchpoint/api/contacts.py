@@ -10,7 +10,7 @@ from chassis import clock
 from chassis.errors import Refusal
 from chassis.gathering import Gatherer
 from chassis.ids import check_id
-from chassis.paging import encode_token, page_from_request
+from chassis.paging import page_from_request
 from chassis.rpc.errors import item_result
 from chassis.times import from_proto, from_proto_or
 from chassis.work import Ask, Transaction, Work, ask
@@ -137,10 +137,11 @@ class ContactApi(pb_grpc.ContactServiceServicer):
         customer_id = CustomerId(check_id("customer_id", request.customer_id)) if request.customer_id else None
         after = wire.contacts_after(page)
         async with self._work.reading() as connection:
-            listed = await contacts.list_contacts(connection, customer_id, size=page.size, after=after)
+            listed = await contacts.list_contacts(connection, customer_id, size=page.wanted, after=after)
+        listed, token = page.cut(listed, wire.contact_key)
         return pb.ListContactsResponse(
             contacts=[wire.contact_to_proto(one) for one in listed],
-            next_page_token=encode_token(wire.contacts_key(listed)) if len(listed) == page.size else "",
+            next_page_token=token,
         )
 
     async def ExpireOpportunities(

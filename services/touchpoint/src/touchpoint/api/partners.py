@@ -4,7 +4,7 @@ from typing import Any
 
 import grpc
 from chassis.ids import check_id
-from chassis.paging import encode_token, page_from_request
+from chassis.paging import page_from_request
 from chassis.work import Transaction, Work, ask
 from touchstone.touchpoint.v1 import touchpoint_service_pb2 as pb
 from touchstone.touchpoint.v1 import touchpoint_service_pb2_grpc as pb_grpc
@@ -48,10 +48,11 @@ class PartnerApi(pb_grpc.PartnerServiceServicer):
         page = page_from_request(request)
         partner_id = PartnerId(check_id("partner_id", request.partner_id)) if request.partner_id else None
         async with self._work.reading() as connection:
-            listed = await deliveries.list_endpoints(connection, partner_id, size=page.size, after=page.after)
+            listed = await deliveries.list_endpoints(connection, partner_id, size=page.wanted, after=page.after)
+        listed, token = page.cut(listed, lambda one: one.endpoint_id)
         return pb.ListEndpointsResponse(
             endpoints=[wire.endpoint_to_proto(one) for one in listed],
-            next_page_token=encode_token(listed[-1].endpoint_id) if len(listed) == page.size else "",
+            next_page_token=token,
         )
 
     async def SetEndpointDisabled(
@@ -72,10 +73,11 @@ class PartnerApi(pb_grpc.PartnerServiceServicer):
         endpoint_id = EndpointId(check_id("endpoint_id", request.endpoint_id)) if request.endpoint_id else None
         wanted = deliveries.DeliveryFilter(endpoint_id, wire.state_from_proto(request.state))
         async with self._work.reading() as connection:
-            listed, total = await deliveries.list_deliveries(connection, wanted, size=page.size, after=page.after)
+            listed, total = await deliveries.list_deliveries(connection, wanted, size=page.wanted, after=page.after)
+        listed, token = page.cut(listed, lambda one: one.delivery_id)
         return pb.ListDeliveriesResponse(
             deliveries=[wire.delivery_to_proto(one) for one in listed],
-            next_page_token=encode_token(listed[-1].delivery_id) if len(listed) == page.size else "",
+            next_page_token=token,
             total=total,
         )
 

@@ -3,7 +3,7 @@
 from typing import Any
 
 import grpc
-from chassis.paging import encode_token, page_from_request
+from chassis.paging import page_from_request
 from chassis.work import Transaction, Work, ask
 from touchstone.touchpoint.v1 import touchpoint_service_pb2 as pb
 from touchstone.touchpoint.v1 import touchpoint_service_pb2_grpc as pb_grpc
@@ -27,10 +27,11 @@ class TouchpointApi(pb_grpc.TouchpointServiceServicer):
         """A page by code."""
         page = page_from_request(request)
         async with self._work.reading() as connection:
-            listed = await registry.list_touchpoints(connection, page.size, page.after)
+            listed = await registry.list_touchpoints(connection, page.wanted, page.after)
+        listed, token = page.cut(listed, lambda one: one.code)
         return pb.ListTouchpointsResponse(
             touchpoints=[touchpoint_to_proto(one) for one in listed],
-            next_page_token=encode_token(listed[-1].code) if len(listed) == page.size else "",
+            next_page_token=token,
         )
 
     async def PutTouchpoint(self, request: pb.PutTouchpointRequest, context: Context) -> pb.PutTouchpointResponse:

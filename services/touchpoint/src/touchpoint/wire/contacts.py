@@ -1,6 +1,5 @@
 """Visits, contacts, outcomes and figures between protobuf and the domain."""
 
-from collections.abc import Sequence
 from datetime import datetime
 from typing import assert_never
 
@@ -151,9 +150,9 @@ def figures_to_proto(figures: ContactFigures) -> service_pb.GetContactFiguresRes
     )
 
 
-def contacts_key(contacts: Sequence[Contact]) -> str:
-    """The key of a page's last contact, for its token."""
-    return f"{contacts[-1].occurred_at.isoformat()}/{contacts[-1].contact_id}"
+def contact_key(contact: Contact) -> str:
+    """The key of a contact in a list, for the token of the page after it."""
+    return f"{contact.occurred_at.isoformat()}/{contact.contact_id}"
 
 
 def contacts_after(page: Page) -> tuple[datetime, ContactId] | None:
