@@ -104,7 +104,7 @@ lock: $(UV) ## resolve all members anew and write requirements.lock and infra/lo
 install: proto/gen/.stamp
 
 clean: ## remove everything that make made: environment, generated code, caches, local data
-	@test ! -x $(PYTHON) || test ! -d .local || $(PYTHON) -m local down || true
+	@test ! -x $(PYTHON) || test ! -d .local || $(PYTHON) -m local down --wipe || true
 	@rm -rf $(VENV) .tools .local proto/gen build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
