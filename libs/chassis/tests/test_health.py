@@ -5,17 +5,20 @@ from typing import Any
 
 import grpc
 import pytest
-from chassis import clock
+from chassis import clock, migrations
 from chassis.embedded import NatsServer, PostgresServer, remove_data
 from chassis.embedded.databases import Logins, ensure_database
 from chassis.rpc.client import time_left
-from chassis.rpc.errors import RemoteRefusal
+from chassis.rpc.errors import RemoteRefusal, from_status
+from chassis.settings import ServiceSettings
 from chassis.testing import Keys
 from chassis.testing.serving import Serving, serving
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from probe import service
 from probe.service import PROCESS
+from touchstone.billing.v1 import billing_service_pb2 as pb
 from touchstone.billing.v1 import billing_service_pb2_grpc
+from touchstone.common.v1 import operations_service_pb2 as operations
 
 from libs.chassis.tests.rig import charge, until
 
@@ -29,22 +32,49 @@ async def state(probe: Serving, name: str) -> int:
     return int((await stub.Check(health_pb2.HealthCheckRequest(service=name))).status)
 
 
+def charging(probe: Serving) -> Any:
+    """A stub of the probe's own calls."""
+    return billing_service_pb2_grpc.ChargingServiceStub(probe.channel("billing.charge"))
+
+
+BATCH = pb.BatchChargeRequest(requests=[charge(1), charge(2), charge(3)])
+
+
+async def nothing_is_answered(probe: Serving) -> None:
+    """Every way to ask is told that asking again helps: alone, in shared transactions, in batches, for reading."""
+    for call in (
+        charging(probe).Charge(BATCH.requests[0]),
+        charging(probe).Charge(charge(1, how="alone")),
+        probe.operations.ListOutbox(operations.ListOutboxRequest()),
+    ):
+        with pytest.raises(grpc.aio.AioRpcError) as failed:
+            await call
+        assert failed.value.code() is grpc.StatusCode.UNAVAILABLE, failed.value
+    results = (await charging(probe).BatchCharge(BATCH)).results
+    assert [from_status(each.error).reason for each in results] == ["DATABASE_DOWN"] * 3
+
+
 async def test_without_its_database_a_service_lives_and_is_not_ready(
     nats: NatsServer, keys: Keys, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     folder = tmp_path_factory.mktemp("health")
     for each in (folder, *folder.parents[:2]):
         each.chmod(0o711)  # root's server runs as another user, who must reach its data
-    server = PostgresServer(folder / "postgres", fast=True)
+    server = PostgresServer(folder / "postgres")  # not the fast one, which forgets what it acknowledged when killed
     server.start()
     store = await ensure_database(server, "probe", Logins.random("probe"))
+    settings: dict[str, Any] = {"migration_database_url": store.owner_url, "nats_url": nats.url, "jwks": str(keys.jwks)}
+    await migrations.upgrade(PROCESS.package, ServiceSettings(database_url=store.url, **settings))
     async with serving(PROCESS, store, nats, keys) as probe:
         assert [await state(probe, name) for name in ("", "probe")] == [SERVING, SERVING]
         server.kill()
         await until(lambda: _is(probe, NOT_SERVING), "not ready without the database")
         assert await state(probe, "") == SERVING
+        await nothing_is_answered(probe)
         server.start()
         await until(lambda: _is(probe, SERVING), "ready again")
+        results = (await charging(probe).BatchCharge(BATCH)).results
+        assert [each.WhichOneof("result") for each in results] == ["response"] * 3
     server.stop()
     remove_data(folder / "postgres")
 

@@ -1,8 +1,11 @@
 """One pool of connections to one database, with the limits that keep a slow query from holding everything."""
 
 from sqlalchemy import make_url, text
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
+from chassis.errors import Unavailable
 from chassis.settings import ServiceSettings
 
 # Milliseconds. A statement, a wait for a lock, a transaction left open and a whole transaction end by themselves.
@@ -12,6 +15,17 @@ _SESSION = {
     "idle_in_transaction_session_timeout": "30000",
     "timezone": "UTC",
 }
+
+# What PostgreSQL says while it starts, stops, or has no connection left; class 08 is a connection that broke.
+_DOWN = {"57P01", "57P02", "57P03", "53300"}
+
+
+class DatabaseDown(Unavailable):
+    """The database does not take connections, or dropped one. What was asked may have been done: the same request may
+    be made again, and is then answered as the first time."""
+
+    def __init__(self) -> None:
+        super().__init__("the database cannot be reached; the same request may be made again")
 
 
 def async_url(url: str) -> str:
@@ -32,6 +46,19 @@ def open_engine(settings: ServiceSettings, service: str) -> AsyncEngine:
         hide_parameters=True,  # an error is logged, and what a statement was asked is no matter for a log
         connect_args={"server_settings": {**_SESSION, "application_name": service}, "timeout": 5},
     )
+
+
+def is_down(error: BaseException) -> bool:
+    """Whether an error says that the database cannot be reached, and nothing about what was asked of it."""
+    if isinstance(error, DBAPIError):
+        state = sqlstate(error) or ""
+        return error.connection_invalidated or state in _DOWN or state.startswith("08")
+    return isinstance(error, OSError | PoolTimeoutError)
+
+
+def sqlstate(error: BaseException) -> str | None:
+    """The code of PostgreSQL for an error; None for one that is not PostgreSQL's."""
+    return getattr(getattr(error, "orig", error), "sqlstate", None)
 
 
 async def answers(engine: AsyncEngine) -> bool:

@@ -22,6 +22,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from chassis import clock, failpoints
 from chassis.auth import current_caller
+from chassis.database import DatabaseDown, is_down, sqlstate
 from chassis.errors import InternalError, Refusal, RequestIdReused
 from chassis.ids import check_request_id
 from chassis.outbox import INSERT_EVENTS, Fact, FactsToProto, OutboxEvent, encode_fact, event_parameters
@@ -144,7 +145,8 @@ class Work:
     ) -> list[M | Refusal]:
         """Does what is asked in one transaction, each ask with its own claim and outcome, in order.
 
-        When the transaction as a whole fails, each ask is tried in one of its own, so that one never fails another.
+        When the transaction as a whole fails, each ask is tried in one of its own, so that one never fails another;
+        not without a database, where each would wait in vain.
         """
         if not asks:
             return []
@@ -155,7 +157,10 @@ class Work:
         except Refusal as refusal:
             if len(asks) == 1:
                 return [refusal]
-        except Exception:  # noqa: BLE001 - each ask is tried alone, and the last cause is logged
+        except Exception as error:  # noqa: BLE001 - each ask is tried alone, and the last cause is logged
+            if is_down(error):
+                _log.warning("no database", use_case=use_case, items=len(asks), error=repr(error))
+                return [DatabaseDown() for _ in asks]
             if len(asks) == 1:
                 _log.exception("use case failed", use_case=use_case)
                 return [InternalError()]
@@ -246,7 +251,7 @@ class Work:
                     self._told()
                 return result
             except Exception as error:
-                if _sqlstate(error) not in _RETRIED or attempt == _ATTEMPTS:
+                if sqlstate(error) not in _RETRIED or attempt == _ATTEMPTS:
                     raise
             await asyncio.sleep(random.uniform(0, 0.02 * 2**attempt))  # noqa: S311 - jitter
         raise AssertionError("the last attempt returns or raises")
@@ -305,7 +310,3 @@ async def _finish(
 async def _tell(transaction: Transaction) -> None:
     if transaction.told():
         await transaction.connection.execute(_TELL, event_parameters(transaction.told(), transaction.recorded_at))
-
-
-def _sqlstate(error: BaseException) -> str | None:
-    return getattr(getattr(error, "orig", error), "sqlstate", None)

@@ -14,6 +14,7 @@ from opentelemetry.instrumentation.grpc import aio_server_interceptor
 
 from chassis import clock, telemetry
 from chassis.auth import InvalidToken, Verifier, set_caller
+from chassis.database import DatabaseDown, is_down
 from chassis.errors import InternalError, Refusal, ResourceExhausted
 from chassis.rpc.access import Admission, admission_of
 from chassis.rpc.client import set_deadline
@@ -88,10 +89,10 @@ class Guard(grpc.aio.ServerInterceptor):
                 raise
             except grpc.aio.AbortError:
                 raise
-            except Exception:  # noqa: BLE001 - logged; the caller learns no more than that it broke
-                status = "INTERNAL"
-                _log.exception("call failed", method=method)
-                return await self._abort(context, InternalError())
+            except Exception as error:  # noqa: BLE001 - logged; the caller learns no more than that it broke
+                broken = _broken(method, error)
+                status = broken.code.value
+                return await self._abort(context, broken)
             finally:
                 self._in_flight -= 1
                 telemetry.served(method, status, clock.monotonic() - started)
@@ -112,6 +113,15 @@ class Guard(grpc.aio.ServerInterceptor):
 
     async def _abort(self, context: grpc.aio.ServicerContext[Any, Any], refusal: Refusal) -> None:
         await context.abort_with_status(rpc_status.to_status(status_proto(refusal, self._service)))
+
+
+def _broken(method: str, error: Exception) -> Refusal:
+    """What a caller is told of an error that is no answer; the cause goes into the log."""
+    if is_down(error):
+        _log.warning("no database", method=method, error=repr(error))
+        return DatabaseDown()
+    _log.exception("call failed", method=method)
+    return InternalError()
 
 
 def _bearer(context: grpc.aio.ServicerContext[Any, Any]) -> str:
