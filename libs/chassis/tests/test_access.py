@@ -2,16 +2,18 @@
 
 from base64 import urlsafe_b64encode
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import grpc
 import pytest
-from chassis.auth import Caller
+from chassis import clock
+from chassis.auth import Caller, InvalidToken, KeysUnavailable, Verifier
 from chassis.rpc.access import Admission, NotYourCustomer, ScopeMissing, admission_of
 from chassis.testing import Keys
 from chassis.testing.serving import Serving
 from chassis.times import to_proto
-from chassis.tokens import Minter, new_key
+from chassis.tokens import Minter, new_key, write_jwks
 from google.protobuf import descriptor_pool
 from joserfc import jwt
 from probe.service import PROCESS
@@ -92,6 +94,37 @@ async def test_a_token_that_exhausts_its_reader_is_refused(probe: Serving, keys:
     deep = urlsafe_b64encode(b"[" * 5000).decode().rstrip("=")
     for token in (f"{deep}.x.y", signed(keys, exp=10**400)):
         assert await code_of(probe.channel(token=token)) is grpc.StatusCode.UNAUTHENTICATED
+
+
+async def test_a_key_taken_away_is_not_believed_any_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    jwks, old, new = tmp_path / "jwks.json", new_key(), new_key()
+    write_jwks(jwks, old, new)
+    verifier = Verifier(str(jwks), issuer="touchstone", audience="touchstone")
+    stolen, ours = Minter(old).mint("boss", []), Minter(new).mint("boss", [])
+    assert (await verifier.caller(stolen)).subject == (await verifier.caller(ours)).subject == "boss"
+    write_jwks(jwks, new)
+    a_minute_on = clock.monotonic() + 60.0
+    monkeypatch.setattr(clock, "monotonic", lambda: a_minute_on)
+    with pytest.raises(InvalidToken):
+        await verifier.caller(stolen)
+    assert (await verifier.caller(ours)).subject == "boss"
+
+
+async def test_while_the_keys_cannot_be_read_those_known_are_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    jwks, key = tmp_path / "jwks.json", new_key()
+    verifier = Verifier(str(jwks), issuer="touchstone", audience="touchstone")
+    token = Minter(key).mint("boss", [])
+    with pytest.raises(KeysUnavailable):
+        await verifier.caller(token)
+    write_jwks(jwks, key)
+    passed = [clock.monotonic() + 60.0]
+    monkeypatch.setattr(clock, "monotonic", lambda: passed[0])
+    assert (await verifier.caller(token)).subject == "boss"
+    jwks.write_text("{")
+    passed[0] += 60.0
+    assert (await verifier.caller(token)).subject == "boss"
 
 
 def test_every_method_of_the_contracts_says_who_may_call_it() -> None:

@@ -1,7 +1,8 @@
 """Who calls: an access token (JWT, ES256) checked against a JSON Web Key Set, and the caller it names.
 
 The same check serves gRPC and the gateway. Only keys of our own set are believed: a token's `kid` is a look-up in a
-dictionary, and keys or addresses inside a token are never read. A token checked once is remembered until it expires.
+dictionary, and keys or addresses inside a token are never read. A token checked once is remembered until it expires or
+the keys are read again.
 """
 
 import asyncio
@@ -13,19 +14,24 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import structlog
 from joserfc import jwt
 from joserfc.errors import JoseError
 from joserfc.jwk import KeySet
 
 from chassis import clock
-from chassis.errors import Unauthenticated
+from chassis.errors import Unauthenticated, Unavailable
 
+_log = structlog.get_logger(__name__)
 _LEEWAY_SECONDS = 30
 _TOKEN_LENGTH_MAX = 8192
 # A subject is part of the keys of claims, which the database bounds.
 _SUBJECT_LENGTH_MAX = 255
 _REMEMBERED_MAX = 10_000
+# Keys are read again for a token that names an unknown one, and now and then, so that one taken away is not believed.
 _REFETCH_SECONDS = 30.0
+_KEYS_KEPT_SECONDS = 50.0
+_RETRY_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +50,13 @@ class InvalidToken(Unauthenticated):
 
     def __init__(self) -> None:
         super().__init__("a valid access token is required")
+
+
+class KeysUnavailable(Unavailable):
+    """The keys that tokens are checked against could not be read yet."""
+
+    def __init__(self) -> None:
+        super().__init__("access tokens cannot be checked just now")
 
 
 _CALLER: ContextVar[Caller] = ContextVar("caller")
@@ -77,7 +90,9 @@ class Verifier:
         self._fetching = asyncio.Lock()
 
     async def caller(self, token: str) -> Caller:
-        """The caller a token names; InvalidToken when it does not prove one."""
+        """The caller a token names; InvalidToken when it does not prove one, KeysUnavailable before the first keys."""
+        if self._keys is not None and self._age_seconds() >= _KEYS_KEPT_SECONDS:
+            await self._fetch()
         known = self._remembered.get(token)
         if known is not None and known.expires_at > clock.now().timestamp():
             return known
@@ -101,15 +116,29 @@ class Verifier:
             raise InvalidToken from error
 
     async def _key_set(self, token: str) -> KeySet:
-        """The known keys; read again, at most every 30 seconds, when the token names one that is not among them."""
+        """The known keys, read anew when the token names one that is not among them."""
         async with self._fetching:
-            if self._keys is None or (self._unknown_key(token) and self._may_fetch()):
-                self._fetched_at = clock.monotonic()
-                self._keys = KeySet.import_key_set(await self._read())
+            if self._keys is None:
+                if self._age_seconds() >= _RETRY_SECONDS:
+                    await self._fetch()
+            elif self._unknown_key(token) and self._age_seconds() >= _REFETCH_SECONDS:
+                await self._fetch()
+        if self._keys is None:
+            raise KeysUnavailable
         return self._keys
 
-    def _may_fetch(self) -> bool:
-        return clock.monotonic() - self._fetched_at >= _REFETCH_SECONDS
+    def _age_seconds(self) -> float:
+        return clock.monotonic() - self._fetched_at
+
+    async def _fetch(self) -> None:
+        """Reads the keys and forgets whom the ones before proved; where they cannot be read, those known stay."""
+        self._fetched_at = clock.monotonic()
+        try:
+            self._keys = KeySet.import_key_set(await self._read())
+        except (OSError, ValueError, TypeError, KeyError, JoseError, httpx.HTTPError) as error:
+            _log.warning("keys cannot be read", error=type(error).__name__)
+            return
+        self._remembered.clear()
 
     def _unknown_key(self, token: str) -> bool:
         assert self._keys is not None
