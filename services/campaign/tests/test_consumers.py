@@ -163,6 +163,16 @@ async def test_an_older_state_is_dropped(served: Serving) -> None:
     assert (await tags_of(served, "bob"))["value_band"] == "A"
 
 
+async def test_a_score_that_no_fit_stands_behind_has_no_band_and_changes_none(served: Serving) -> None:
+    await campaigns(served, grade=("value_grade_changed", "true"))
+    await tell(served, "scoring", [scored("bob", 1, band="A"), scored("ann", 1, band="")])
+    await tell(served, "scoring", [scored("bob", 2, band=""), scored("ann", 2, band="")])
+    assert await made(served) == {("grade", "bob"), ("grade", "ann")}
+    assert len(await decided(served.work)) == 2, "once each, when the first score was told"
+    assert (await tags_of(served, "bob"))["value_band"] == "A"
+    assert "value_band" not in await tags_of(served, "ann")
+
+
 async def test_a_lapsed_buyer_is_found_by_score(served: Serving) -> None:
     await campaigns(
         served,

@@ -7,6 +7,7 @@ from typing import Generic, TypeVar
 
 from chassis.work import Transaction
 
+from campaign.domain.catalogue import Scalar
 from campaign.domain.intake import CustomerEvent, CustomerId, TagValue
 from campaign.domain.purchases import Purchase, purchase_event, purchase_tags
 from campaign.domain.scores import BAND, LAPSED, Score, grade_event, score_tags
@@ -70,7 +71,8 @@ async def take_scores(transaction: Transaction, live: LiveRules, scores: Sequenc
         event = grade_event(score, known.get(score.customer_id, {}))
         if event is not None:
             taken.append(event)
-        known[score.customer_id] = {BAND: score.tags[BAND], LAPSED: score.tags[LAPSED]}
+        told: dict[str, Scalar] = {tag: score.tags[tag] for tag in (BAND, LAPSED) if tag in score.tags}
+        known[score.customer_id] = {**known.get(score.customer_id, {}), **told}
     await take_facts(transaction, live, taken, [tag for score in fresh for tag in score_tags(score)])
 
 
