@@ -168,6 +168,17 @@ async def test_a_bad_plan_is_refused_with_its_field(
     assert await rows(served, "campaigns") == 0
 
 
+async def test_a_value_outside_a_long_closed_set_is_refused_with_its_field(client: Client) -> None:
+    values = [f"{n}-{'x' * 900}" for n in range(200)]
+    own = messages.Tag(
+        tag_id="own", category="own", type=messages.VALUE_TYPE_STRING, allowed_values=values, source="boss"
+    )
+    own.freshness, own.name_en, own.name_zh = "daily", "Own", "Own"
+    await client.catalogue.PutTag(proto.PutTagRequest(request_id="own", tag=own))
+    refusal = await refused(client.put("tags.own == 'none of them'"))
+    assert (refusal.code, [each.field for each in refusal.violations]) == (Code.INVALID_ARGUMENT, ["plan.rule"])
+
+
 async def test_every_bad_field_is_named_at_once(client: Client) -> None:
     refusal = await refused(
         client.put("tags.a && tags.b", event_type="bill_issued", opportunity_hours=-1, priority=10**7)

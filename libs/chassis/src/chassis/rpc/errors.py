@@ -1,6 +1,6 @@
 """Refusals on the wire: google.rpc.Status with ErrorInfo, and BadRequest where fields are named (AIP-193)."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar, cast
 
 import grpc
@@ -15,19 +15,40 @@ M = TypeVar("M", bound=Message)
 R = TypeVar("R", bound=Message)
 
 
+# A status travels in the trailing metadata, of which callers take 8 KiB: there the message stands a second time,
+# with three bytes for each that is not ASCII. What is cut off would otherwise cost the whole answer.
+_MESSAGE_BYTES_MAX = 1000
+_DESCRIPTION_BYTES_MAX = 500
+_VIOLATIONS_BYTES_MAX = 2500
+
+
 def status_proto(refusal: Refusal, service: str | None = None) -> status_pb2.Status:
-    """The status of a refusal; `service` names the domain of the error."""
+    """The status of a refusal; `service` names the domain of the error. Long texts, and long lists, are cut."""
     info = error_details_pb2.ErrorInfo(
         reason=refusal.reason, domain=f"{service or _SERVICE[0]}.touchstone", metadata=refusal.metadata
     )
-    status = status_pb2.Status(code=code_pb2.Code.Value(refusal.code.value), message=refusal.message)
+    message = _cut(refusal.message, _MESSAGE_BYTES_MAX)
+    status = status_pb2.Status(code=code_pb2.Code.Value(refusal.code.value), message=message)
     status.details.append(_packed(info))
     if refusal.violations:
-        bad = error_details_pb2.BadRequest()
-        for violation in refusal.violations:
-            bad.field_violations.add(field=violation.field, description=violation.description)
-        status.details.append(_packed(bad))
+        status.details.append(_packed(_bad_request(refusal.violations)))
     return status
+
+
+def _bad_request(violations: Sequence[FieldViolation]) -> error_details_pb2.BadRequest:
+    """The violations, as many of the first as there is room for."""
+    bad = error_details_pb2.BadRequest()
+    for violation in violations:
+        field, description = (_cut(text, _DESCRIPTION_BYTES_MAX) for text in (violation.field, violation.description))
+        bad.field_violations.add(field=field, description=description)
+        if bad.ByteSize() > _VIOLATIONS_BYTES_MAX:
+            break
+    return bad
+
+
+def _cut(text: str, bytes_max: int) -> str:
+    encoded = text.encode()
+    return text if len(encoded) <= bytes_max else encoded[:bytes_max].decode(errors="ignore") + "…"
 
 
 _SERVICE = ["unknown"]
