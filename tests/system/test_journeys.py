@@ -80,8 +80,15 @@ async def died(world: World, name: str) -> None:
 
 
 async def test_a_journey_goes_on_while_billing_is_killed_twice(world: World) -> None:
-    to = world.touchstone
-    await Boss(to, FILE).register([Purchase(1, "journey", DAY, 1, 0)])
+    await Boss(world.touchstone, FILE).register([Purchase(1, "journey", DAY, 1, 0)])
+    await _top_up_while_killed(world)
+    await _charge_while_killed(world)
+    await _expect_what_follows(world)
+    await _meet(world)
+    await world.agrees()
+
+
+async def _top_up_while_killed(world: World) -> None:
     await world.platform.restart("billing", extra_env={"FAILPOINT": "work.after_commit:kill@1"})
     recharge = {
         "amount": {"minor_units": 20_000, "currency": CURRENCY},
@@ -92,6 +99,9 @@ async def test_a_journey_goes_on_while_billing_is_killed_twice(world: World) -> 
     assert recharged == await post(world, "/accounts/a-journey/recharges", "top-up", recharge)
     await died(world, "billing")
 
+
+async def _charge_while_killed(world: World) -> None:
+    to = world.touchstone
     await world.platform.restart("billing", extra_env={"FAILPOINT": "relay.before_mark:kill@1"})
     charge = billing.ChargeRequest(
         request_id="film",
@@ -105,6 +115,9 @@ async def test_a_journey_goes_on_while_billing_is_killed_twice(world: World) -> 
     await died(world, "billing")
     await insist(to.quiet)
 
+
+async def _expect_what_follows(world: World) -> None:
+    to = world.touchstone
     bills = (await to.bills.ListBills(billing.ListBillsRequest(customer_id="c-journey"))).bills
     assert [each.amount.minor_units for each in bills] == [2_500]  # up to the plan's target of 30.00
     earned = await to.points.ListPointsEntries(member.ListPointsEntriesRequest(customer_id="c-journey"))
@@ -112,6 +125,9 @@ async def test_a_journey_goes_on_while_billing_is_killed_twice(world: World) -> 
     page = await home(world)
     assert len(page["offers"]) == 2, "the welcome and the low balance wait"
 
+
+async def _meet(world: World) -> None:
+    to = world.touchstone
     shown = await post(world, f"/touchpoints/{APP}/present", "visit", {"occurred_at": to_proto(NOW).ToJsonString()})
     again = await post(world, f"/touchpoints/{APP}/present", "visit", {"occurred_at": to_proto(NOW).ToJsonString()})
     assert shown == again
@@ -129,7 +145,6 @@ async def test_a_journey_goes_on_while_billing_is_killed_twice(world: World) -> 
     kept = await to.contacts.ListContacts(touchpoint.ListContactsRequest(customer_id="c-journey"))
     assert [each.outcome for each in kept.contacts] == [touchpoint_pb2.OUTCOME_ACCEPTED]
     assert len((await home(world))["offers"]) == 1
-    await world.agrees()
 
 
 async def steady(world: World, until: asyncio.Event) -> int:
