@@ -183,6 +183,7 @@ UNREADABLE = {
     "a time without offset": (payload("c-1"), headers("e-1", ce_time="2026-01-01T00:00:00")),
     "a type that nobody knows": (payload("c-1"), headers("e-1", ce_type="touchstone.billing.v1.Nothing")),
     "a NUL in the id": (payload("c-1"), headers("e-1", ce_id="e\x001")),
+    "an id that no key can hold": (payload("c-1"), headers("e-1", ce_id="".join(new_id() for _ in range(300)))),
 }
 
 

@@ -202,6 +202,8 @@ class Consumer:
                 dead_letters.instant(headers["ce-recordedtime"]),
                 message_type.FromString(message.data),
             )
+            if max(len(delivery.event_id), len(delivery.source)) > dead_letters.NAME_LENGTH_MAX:
+                raise ValueError("longer names than any event has")
         except (KeyError, ValueError, DecodeError) as error:
             await self._put_aside(message, f"cannot be read: {error!r}")
             return None

@@ -9,6 +9,8 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 _ERROR_LENGTH_MAX = 2000
+# Identities and names of events; two of them at once fit into a key of the database.
+NAME_LENGTH_MAX = 200
 _EPOCH = "1970-01-01T00:00:00+00:00"
 
 
@@ -72,7 +74,7 @@ def instant(text: str) -> datetime:
 def from_message(message: Msg, error: str, recorded_at: datetime) -> DeadLetter:
     """The letter for a message, whatever state its headers are in."""
     # A text of PostgreSQL cannot hold a NUL; a letter that cannot be stored would come back for ever.
-    headers = {name: text.replace("\x00", "") for name, text in (message.headers or {}).items()}
+    headers = {name: text.replace("\x00", "")[:NAME_LENGTH_MAX] for name, text in (message.headers or {}).items()}
     where = message.metadata
     try:
         occurred_at = instant(headers.get("ce-time", _EPOCH))

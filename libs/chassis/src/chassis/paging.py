@@ -11,6 +11,7 @@ from chassis.errors import InvalidArgument
 T = TypeVar("T")
 SIZE_DEFAULT = 50
 SIZE_MAX = 500
+_KEY_LENGTH_MAX = 500
 
 
 class PagedRequest(Protocol):
@@ -60,6 +61,6 @@ def _decode(token: str) -> str | None:
         key = base64.b64decode(token + "=" * (-len(token) % 4), altchars=b"-_", validate=True).decode()
     except (binascii.Error, UnicodeDecodeError, ValueError):
         raise InvalidArgument("page_token", "is not a token that a list call returned") from None
-    if "\x00" in key or len(key) > 200:
+    if "\x00" in key or len(key) > _KEY_LENGTH_MAX:
         raise InvalidArgument("page_token", "is not a token that a list call returned")
     return key
