@@ -15,6 +15,7 @@ from sqlalchemy import text
 from touchstone.billing.v1 import billing_service_pb2 as pb
 from touchstone.billing.v1 import billing_service_pb2_grpc
 from touchstone.common.v1.common_pb2 import Money
+from touchstone.common.v1.operations_service_pb2 import GetStatusRequest
 
 WHEN = to_proto(datetime(2026, 1, 1, tzinfo=UTC))
 
@@ -137,3 +138,19 @@ async def test_a_thousand_cancelled_calls_leave_the_pool_whole(probe: Serving) -
     await stub_.Charge(charge(5, account_id="after"))
     claimed = await scalar(probe, "SELECT count(*) FROM handled_requests WHERE caller = 'boss'")
     assert await scalar(probe, "SELECT count(*) FROM outbox") == claimed
+
+
+async def test_three_hundred_cancelled_reads_leave_the_pool_whole(probe: Serving) -> None:
+    async def cancelled(number: int) -> None:
+        call = operations.GetStatus(GetStatusRequest())
+        await asyncio.sleep(0.001 * (number % 20))
+        call.cancel()
+
+    operations = probe.operations
+    for start in range(0, 300, 100):
+        await asyncio.gather(*(cancelled(start + number) for number in range(100)))
+    pool = cast(Any, probe.running.engine.pool)
+    async with asyncio.timeout(60):
+        while pool.checkedout() > 1:  # the relay's own
+            await asyncio.sleep(0.05)
+    assert (await operations.GetStatus(GetStatusRequest())).database_up

@@ -6,6 +6,8 @@ at the same moment it costs each of them little. Every call keeps its own claim,
 
 import asyncio
 from collections.abc import Callable, Sequence
+from contextvars import Context, copy_context
+from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from google.protobuf.message import Message
@@ -24,6 +26,15 @@ _GATHER_STEP_SECONDS = 0.001
 _GATHER_SECONDS_MAX = 0.02
 
 
+@dataclass(frozen=True, slots=True)
+class _Call(Generic[C, M]):
+    """A unary call that waits: what it asks, where its reply goes, and the trace it belongs to."""
+
+    ask: Ask[C]
+    reply: asyncio.Future[M]
+    context: Context
+
+
 class Gatherer(Generic[C, M]):
     """Answers the calls of one use case, a batch call in one transaction and unary calls in shared ones.
 
@@ -39,13 +50,13 @@ class Gatherer(Generic[C, M]):
         self._act = act
         self._reply_type = reply_type
         self._draining = False
-        self._waiting: list[tuple[Ask[C], asyncio.Future[M]]] = []
+        self._waiting: list[_Call[C, M]] = []
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def answer(self, ask: Ask[C]) -> M:
         """The reply to this ask, or its Refusal raised."""
         future: asyncio.Future[M] = asyncio.get_running_loop().create_future()
-        self._waiting.append((ask, future))
+        self._waiting.append(_Call(ask, future, copy_context()))
         if not self._draining:
             self._draining = True
             task = asyncio.create_task(self._drain())
@@ -75,7 +86,8 @@ class Gatherer(Generic[C, M]):
             while self._waiting:
                 await self._gather()
                 batch, self._waiting = self._waiting[:BATCH_MAX], self._waiting[BATCH_MAX:]
-                await self._answer(batch)
+                # The events that a batch tells belong to the trace of its first call.
+                await asyncio.create_task(self._answer(batch), context=batch[0].context)
         finally:
             self._draining = False
 
@@ -87,19 +99,19 @@ class Gatherer(Generic[C, M]):
             seen = len(self._waiting)
             await asyncio.sleep(_GATHER_STEP_SECONDS)
 
-    async def _answer(self, batch: list[tuple[Ask[C], asyncio.Future[M]]]) -> None:
-        asks = [each for each, _ in batch]
+    async def _answer(self, batch: Sequence[_Call[C, M]]) -> None:
+        asks = [call.ask for call in batch]
         try:
             outcomes = await self._work.answer_many(self._use_case, asks, self._act, self._reply_type)
         except BaseException as error:
-            for _, future in batch:
-                if not future.done():
-                    future.set_exception(error)
+            for call in batch:
+                if not call.reply.done():
+                    call.reply.set_exception(error)
             raise
-        for (_, future), outcome in zip(batch, outcomes, strict=True):
-            if future.done():  # the caller went away; the work is done and its reply is stored
+        for call, outcome in zip(batch, outcomes, strict=True):
+            if call.reply.done():  # the caller went away; the work is done and its reply is stored
                 continue
             if isinstance(outcome, Refusal):
-                future.set_exception(outcome)
+                call.reply.set_exception(outcome)
             else:
-                future.set_result(outcome)
+                call.reply.set_result(outcome)
