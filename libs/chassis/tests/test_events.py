@@ -261,13 +261,13 @@ async def test_a_frozen_broker_does_not_use_up_the_places_of_what_it_never_answe
     assert nats.pid is not None
     os.kill(nats.pid, signal.SIGSTOP)
     await asyncio.gather(*(stub.Charge(charge(1, f"r-{n}")) for n in range(20)))
-    pending = probe.running.broker._jetstream._publish_async_futures
+    pending = probe.running.broker._jetstream.publish_async_pending
 
     async def given_up() -> bool:
-        return not pending
+        return pending() == 0
 
     async def waits() -> bool:
-        return len(pending) > 0
+        return pending() > 0
 
     await until(waits, "the relay waits for the broker")
     await until(given_up, "the relay has given up what was not answered")
