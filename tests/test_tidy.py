@@ -88,7 +88,7 @@ def within(name: str, owners: set[str]) -> bool:
 
 
 def parameters(function: Function) -> int:
-    """How many arguments a caller thinks of: not `self` and `cls`, nor `**settings`, which passes on what it is given."""
+    """How many arguments a caller thinks of: not `self` and `cls`, nor `**settings`, which passes on what it gets."""
     a = function.args
     named = [*a.posonlyargs, *a.args]
     own = 1 if named and named[0].arg in {"self", "cls"} else 0
