@@ -72,7 +72,7 @@ async def look(touchstone: Touchstone) -> Seen:
     seen.figures = await touchstone.contacts.GetContactFigures(touchpoint_service_pb2.GetContactFiguresRequest())
     seen.deliveries = await _deliveries(touchstone)
     for name, stub in touchstone.operations.items():
-        seen.statuses.append(await stub.GetStatus(operations.GetStatusRequest()))
+        seen.statuses.append(await stub.GetStatus(operations.GetStatusRequest(totals=True)))
         seen.proofs[name] = await stub.Prove(operations.ProveRequest(), timeout=120)
         seen.missing[name] = len((await compare(name, touchstone.operations)).missing)
     return seen

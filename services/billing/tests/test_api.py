@@ -258,7 +258,7 @@ async def test_everything_told_is_published(served: Serving, calls: Calls) -> No
     await calls.charging.Charge(charged(amount=cny(60_00)))
     await served.settle()
 
-    status = await served.operations.GetStatus(operations_service_pb2.GetStatusRequest())
+    status = await served.operations.GetStatus(operations_service_pb2.GetStatusRequest(totals=True))
 
     assert (status.outbox_unpublished, status.outbox_published, status.dead_letters) == (0, 5, 0)
 

@@ -66,7 +66,7 @@ async def status(*, targets: Targets, token: Token) -> None:
     async with _services(targets, token) as stubs:
         for name, stub in stubs.items():
             try:
-                got = await stub.GetStatus(pb.GetStatusRequest(), timeout=_CALL_SECONDS)
+                got = await stub.GetStatus(pb.GetStatusRequest(totals=True), timeout=_CALL_SECONDS)
             except grpc.aio.AioRpcError as error:
                 table.add_row(name, f"[red]{error.code().name}", *[""] * 5)
                 healthy = False

@@ -32,12 +32,14 @@ _NAME_LENGTH_MAX = 1000
 _ROW_DIGITS_MAX = 18
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
-_COUNTS = text("""
+_QUEUES = text("""
 SELECT (SELECT count(*) FROM outbox WHERE published_at IS NULL),
-       (SELECT count(*) FROM outbox WHERE published_at IS NOT NULL),
-       (SELECT count(*) FROM handled_requests WHERE caller LIKE 'event:%'),
        (SELECT count(*) FROM dead_letters WHERE replayed_at IS NULL),
        (SELECT min(recorded_at) FROM outbox WHERE published_at IS NULL)
+""")
+_TOTALS = text("""
+SELECT (SELECT count(*) FROM outbox WHERE published_at IS NOT NULL),
+       (SELECT count(*) FROM handled_requests WHERE caller LIKE 'event:%')
 """)
 _OUTBOX = text("""
 SELECT id, event_id, event_type, subject, aggregate_id, occurred_at, recorded_at, published_at, payload
@@ -85,7 +87,8 @@ class OperationsApi(operations_service_pb2_grpc.OperationsServiceServicer):
         self, request: pb.GetStatusRequest, context: grpc.aio.ServicerContext[Any, Any]
     ) -> pb.GetStatusResponse:
         async with self._of.work.reading() as connection:
-            unpublished, published, handled, dead, oldest = (await connection.execute(_COUNTS)).one()
+            unpublished, dead, oldest = (await connection.execute(_QUEUES)).one()
+            published, handled = (await connection.execute(_TOTALS)).one() if request.totals else (0, 0)
         return pb.GetStatusResponse(
             service=self._of.service,
             outbox_unpublished=unpublished,
