@@ -96,7 +96,7 @@ class Boss:
                 request_id=f"pay-{bill.bill_id}", bill_id=bill.bill_id, channel="bank", occurred_at=to_proto(as_of)
             )
             for bill in bills
-            if lot(bill.bill_id) % 10
+            if lot(bill.account_id, bill.issued_at.seconds) % 10
         ]
         replies = await in_batches(self.touchstone.bills.BatchPayBills, billing.BatchPayBillsRequest, payments)
         for reply in replies:
