@@ -63,7 +63,9 @@ class Visits:
 
     async def _answer(self, contacts: Sequence[Any], when: datetime) -> None:
         """Four in ten accept, three refuse, and the others are not heard of again."""
-        outcomes = [(contact, _outcome(lot(contact.customer_id, contact.campaign_id, when.date()) % 10)) for contact in contacts]
+        outcomes = [
+            (contact, _outcome(lot(contact.customer_id, contact.campaign_id, when.date()) % 10)) for contact in contacts
+        ]
         requests = [
             touchpoint.RecordOutcomeRequest(
                 request_id=f"outcome-{contact.contact_id}",
