@@ -20,7 +20,7 @@ from demo.scenario import APP, CURRENCY
 from touchstone.billing.v1 import billing_service_pb2 as billing
 from touchstone.common.v1 import operations_service_pb2 as operations
 from touchstone.common.v1.common_pb2 import Money
-from touchstone.member.v1 import member_service_pb2 as member
+from touchstone.member.v1 import points_service_pb2 as member
 from touchstone.touchpoint.v1 import touchpoint_pb2
 from touchstone.touchpoint.v1 import touchpoint_service_pb2 as touchpoint
 

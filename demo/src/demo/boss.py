@@ -14,8 +14,10 @@ from chassis.times import to_proto
 from touchstone.billing.v1 import billing_pb2
 from touchstone.billing.v1 import billing_service_pb2 as billing
 from touchstone.common.v1.common_pb2 import Money
+from touchstone.member.v1 import customer_service_pb2 as customer_pb
 from touchstone.member.v1 import member_pb2
-from touchstone.member.v1 import member_service_pb2 as member
+from touchstone.member.v1 import membership_service_pb2 as membership_pb
+from touchstone.member.v1 import points_service_pb2 as points_pb
 from touchstone.scoring.v1 import scoring_pb2
 from touchstone.scoring.v1 import scoring_service_pb2 as scoring
 from touchstone.touchpoint.v1 import touchpoint_service_pb2 as touchpoint
@@ -52,18 +54,18 @@ class Boss:
         """Makes each new buyer a household with an account and a member, an hour before the first purchase."""
         to = self.touchstone
         upserts = [self._upsert(each) for each in newcomers]
-        await in_batches(to.customers.BatchUpsertCustomers, member.BatchUpsertCustomersRequest, upserts)
+        await in_batches(to.customers.BatchUpsertCustomers, customer_pb.BatchUpsertCustomersRequest, upserts)
         opens = [self._open(each) for each in newcomers]
         await in_batches(to.accounts.BatchOpenAccounts, billing.BatchOpenAccountsRequest, opens)
         enrolments = [
-            member.EnrolRequest(
+            membership_pb.EnrolRequest(
                 request_id=f"enrol-{each.customer}",
                 customer_id=f"c-{each.customer}",
                 occurred_at=to_proto(moment(each) - timedelta(hours=1)),
             )
             for each in newcomers
         ]
-        await in_batches(to.memberships.BatchEnrol, member.BatchEnrolRequest, enrolments)
+        await in_batches(to.memberships.BatchEnrol, membership_pb.BatchEnrolRequest, enrolments)
         self.balances.update({f"a-{each.customer}": 0 for each in newcomers})
 
     async def sell(self, purchases: Sequence[Purchase]) -> None:
@@ -106,8 +108,8 @@ class Boss:
     async def run_jobs(self, as_of: datetime) -> None:
         """The week's timed jobs, each as of the same business instant."""
         to, when, week = self.touchstone, to_proto(as_of), as_of.date().isoformat()
-        await to.points.ExpirePoints(member.ExpirePointsRequest(request_id=f"expire-{week}", as_of=when), timeout=60)
-        evaluate = member.EvaluateTiersRequest(request_id=f"tiers-{week}", as_of=when)
+        await to.points.ExpirePoints(points_pb.ExpirePointsRequest(request_id=f"expire-{week}", as_of=when), timeout=60)
+        evaluate = membership_pb.EvaluateTiersRequest(request_id=f"tiers-{week}", as_of=when)
         await to.memberships.EvaluateTiers(evaluate, timeout=60)
         dispatch = touchpoint.DispatchRequest(
             request_id=f"dispatch-{week}", touchpoint=PARTNER_TOUCHPOINT, as_of=when, contacts_max=10_000
@@ -124,7 +126,7 @@ class Boss:
         publish = scoring.PublishRunRequest(request_id=f"publish-{day}", run_id=run.run_id)
         return (await runs.PublishRun(publish, timeout=120)).run  # type: ignore[no-any-return]
 
-    def _upsert(self, purchase: Purchase) -> member.UpsertCustomerRequest:
+    def _upsert(self, purchase: Purchase) -> customer_pb.UpsertCustomerRequest:
         person = member_pb2.Person(person_id=f"p-{purchase.customer}", display_name="Buyer", role="head")
         customer = member_pb2.Customer(
             customer_id=f"c-{purchase.customer}",
@@ -133,7 +135,7 @@ class Boss:
             persons=[person],
             registered_at=to_proto(moment(purchase) - timedelta(hours=1)),
         )
-        return member.UpsertCustomerRequest(request_id=f"customer-{purchase.customer}", customer=customer)
+        return customer_pb.UpsertCustomerRequest(request_id=f"customer-{purchase.customer}", customer=customer)
 
     def _open(self, purchase: Purchase) -> billing.OpenAccountRequest:
         return billing.OpenAccountRequest(

@@ -10,7 +10,8 @@ from chassis.reconciliation import compare
 from touchstone.billing.v1 import billing_events_pb2
 from touchstone.campaign.v1 import campaign_service_pb2
 from touchstone.common.v1 import operations_service_pb2 as operations
-from touchstone.member.v1 import member_events_pb2, member_service_pb2
+from touchstone.member.v1 import member_events_pb2
+from touchstone.member.v1 import membership_service_pb2 as membership_pb
 from touchstone.scoring.v1 import scoring_pb2
 from touchstone.touchpoint.v1 import touchpoint_pb2, touchpoint_service_pb2
 
@@ -57,7 +58,7 @@ class Seen:
 async def look(touchstone: Touchstone) -> Seen:
     """Asks every service for what the report shows and the checks need."""
     seen = Seen()
-    counts = await touchstone.memberships.CountMembers(member_service_pb2.CountMembersRequest())
+    counts = await touchstone.memberships.CountMembers(membership_pb.CountMembersRequest())
     seen.members_by_tier = {each.tier_id: each.members for each in counts.tiers}
     earned = await _told(touchstone, "member", member_events_pb2.PointsEarned)
     seen.points_issued = sum(each.points for each in earned)

@@ -14,7 +14,9 @@ from touchstone.billing.v1 import billing_service_pb2_grpc as billing
 from touchstone.campaign.v1 import campaign_service_pb2_grpc as campaign
 from touchstone.common.v1 import operations_service_pb2 as operations
 from touchstone.common.v1 import operations_service_pb2_grpc
-from touchstone.member.v1 import member_service_pb2_grpc as member
+from touchstone.member.v1 import customer_service_pb2_grpc as customer_grpc
+from touchstone.member.v1 import membership_service_pb2_grpc as membership_grpc
+from touchstone.member.v1 import points_service_pb2_grpc as points_grpc
 from touchstone.scoring.v1 import scoring_service_pb2_grpc as scoring
 from touchstone.touchpoint.v1 import touchpoint_service_pb2_grpc as touchpoint
 
@@ -73,9 +75,9 @@ async def reached(platform: Platform) -> AsyncIterator[Touchstone]:
     async with httpx.AsyncClient(base_url=platform.addresses.gateway_url, timeout=30.0, trust_env=False) as gateway:
         yield Touchstone(
             platform=platform,
-            customers=member.CustomerServiceStub(channels["member"]),
-            memberships=member.MembershipServiceStub(channels["member"]),
-            points=member.PointsServiceStub(channels["member"]),
+            customers=customer_grpc.CustomerServiceStub(channels["member"]),
+            memberships=membership_grpc.MembershipServiceStub(channels["member"]),
+            points=points_grpc.PointsServiceStub(channels["member"]),
             accounts=billing.AccountServiceStub(channels["billing"]),
             charging=billing.ChargingServiceStub(channels["billing"]),
             bills=billing.BillServiceStub(channels["billing"]),

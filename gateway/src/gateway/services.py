@@ -10,7 +10,9 @@ from chassis.auth import current_caller
 from chassis.rpc.client import open_channel
 from touchstone.billing.v1 import billing_service_pb2_grpc as billing
 from touchstone.campaign.v1 import campaign_service_pb2_grpc as campaign
-from touchstone.member.v1 import member_service_pb2_grpc as member
+from touchstone.member.v1 import customer_service_pb2_grpc as customer_grpc
+from touchstone.member.v1 import membership_service_pb2_grpc as membership_grpc
+from touchstone.member.v1 import points_service_pb2_grpc as points_grpc
 from touchstone.scoring.v1 import scoring_service_pb2_grpc as scoring
 from touchstone.touchpoint.v1 import touchpoint_service_pb2_grpc as touchpoint
 
@@ -52,9 +54,9 @@ async def open_services(settings: GatewaySettings) -> AsyncIterator[Services]:
 
 def _stubs(channels: dict[str, grpc.aio.Channel]) -> Services:
     return Services(
-        customers=member.CustomerServiceStub(channels["member"]),
-        memberships=member.MembershipServiceStub(channels["member"]),
-        points=member.PointsServiceStub(channels["member"]),
+        customers=customer_grpc.CustomerServiceStub(channels["member"]),
+        memberships=membership_grpc.MembershipServiceStub(channels["member"]),
+        points=points_grpc.PointsServiceStub(channels["member"]),
         accounts=billing.AccountServiceStub(channels["billing"]),
         bills=billing.BillServiceStub(channels["billing"]),
         catalogue=campaign.CatalogueServiceStub(channels["campaign"]),

@@ -22,7 +22,7 @@ from touchstone.billing.v1 import billing_service_pb2_grpc
 from touchstone.campaign.v1 import campaign_service_pb2  # noqa: F401 - registers its services
 from touchstone.common.v1 import operations_service_pb2  # noqa: F401 - registers its services
 from touchstone.common.v1.common_pb2 import Money
-from touchstone.member.v1 import member_service_pb2  # noqa: F401 - registers its services
+from touchstone.member.v1 import customer_service_pb2  # noqa: F401 - registers its services
 from touchstone.scoring.v1 import scoring_service_pb2  # noqa: F401 - registers its services
 from touchstone.touchpoint.v1 import touchpoint_service_pb2  # noqa: F401 - registers its services
 

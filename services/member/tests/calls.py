@@ -1,23 +1,30 @@
 """Calls of the member service as tests make them."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from dataclasses import fields as dataclass_fields
 from typing import Any
 
 import grpc
 import pytest
+from chassis.errors import Code
 from chassis.rpc.errors import RemoteRefusal, remote_refusal
+from chassis.testing.serving import Serving
 from google.protobuf.message import Message
-from touchstone.member.v1 import member_service_pb2 as pb
-from touchstone.member.v1 import member_service_pb2_grpc as pb_grpc
+from member.store import METADATA
+from touchstone.member.v1 import customer_service_pb2_grpc as customer_grpc
+from touchstone.member.v1 import membership_service_pb2 as pb
+from touchstone.member.v1 import membership_service_pb2_grpc as membership_grpc
+from touchstone.member.v1 import points_service_pb2_grpc as points_grpc
 
-from services.member.tests.factories import enrol_request, upsert_request
+from services.member.tests.factories import enrol_request, scalar, upsert_request
 
 SCOPES = ("member.read", "member.write", "member.admin", "member.jobs", "member.contact", "points.write")
 
 
 @dataclass(frozen=True, slots=True)
 class Stubs:
-    """The three services of member, for one caller."""
+    """The services of member, for one caller."""
 
     customers: Any
     memberships: Any
@@ -27,14 +34,14 @@ class Stubs:
     def of(cls, channel: grpc.aio.Channel) -> "Stubs":
         """Stubs on a channel."""
         return cls(
-            pb_grpc.CustomerServiceStub(channel),
-            pb_grpc.MembershipServiceStub(channel),
-            pb_grpc.PointsServiceStub(channel),
+            customer_grpc.CustomerServiceStub(channel),
+            membership_grpc.MembershipServiceStub(channel),
+            points_grpc.PointsServiceStub(channel),
         )
 
     def method(self, name: str) -> Any:
         """The method with this name, in whichever service."""
-        for stub in (self.customers, self.memberships, self.points):
+        for stub in (getattr(self, each.name) for each in dataclass_fields(self)):
             if hasattr(stub, name):
                 return getattr(stub, name)
         raise AssertionError(name)
@@ -57,3 +64,31 @@ async def become_member(boss: Stubs, customer_id: str = "c-1") -> pb.EnrolRespon
     await boss.customers.UpsertCustomer(upsert_request(customer_id))
     reply: pb.EnrolResponse = await boss.memberships.Enrol(enrol_request(customer_id))
     return reply
+
+
+async def refuses_bad_input(
+    served: Serving,
+    boss: Stubs,
+    bad: Sequence[tuple[str, Message, list[str]]],
+    unknown: Sequence[tuple[str, Message, str]] = (),
+) -> None:
+    """Each bad request is refused with the names of its fields, each unknown thing with its reason, and nothing is
+    stored: rows are counted before and after all of them."""
+    before = await _stored(served)
+    for name, request, expected in bad:
+        refusal = await refused(boss, name, request)
+        assert (refusal.code, fields(refusal)) == (Code.INVALID_ARGUMENT, expected), (name, request)
+    for name, request, reason in unknown:
+        assert (await refused(boss, name, request)).reason == reason, (name, request)
+    assert await _stored(served) == before
+
+
+def methods_of(*modules: Any) -> set[str]:
+    """The methods of the services in these generated modules: a test that lists requests lists them all."""
+    services = [service for module in modules for service in module.DESCRIPTOR.services_by_name.values()]
+    return {method.name for service in services for method in service.methods}
+
+
+async def _stored(served: Serving) -> list[int]:
+    """Rows of every table."""
+    return [await scalar(served.work, f"SELECT count(*) FROM {table}") for table in METADATA.tables]

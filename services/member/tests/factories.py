@@ -18,14 +18,17 @@ from member.domain.customer import (
     SubscriberId,
     SubscriberKind,
 )
-from member.domain.membership import Standing
+from member.domain.membership import Holder, Standing
 from member.domain.points import PointsKind
 from member.domain.program import GENERAL, Program, ProgramId, Tier, TierId
 from member.use_cases.customers import UpsertCustomer, upsert_customers
 from member.use_cases.earning import AwardPoints, Booked, RewardPayment, award_points, reward_payments
 from member.use_cases.memberships import EnrolCustomer, enrol_customers
 from sqlalchemy import text
-from touchstone.member.v1 import member_pb2, member_service_pb2
+from touchstone.member.v1 import customer_service_pb2 as customer_pb
+from touchstone.member.v1 import member_pb2
+from touchstone.member.v1 import membership_service_pb2 as membership_pb
+from touchstone.member.v1 import points_service_pb2 as points_pb
 
 JANUARY = datetime(2026, 1, 1, tzinfo=UTC)
 RECORDED_AT = datetime(2026, 11, 1, tzinfo=UTC)
@@ -81,11 +84,12 @@ def award(points: int, *, at: datetime, customer_id: str = "c-1", **changes: Any
     """Points given for a survey."""
     values: dict[str, Any] = {
         "transaction_id": new_id(),
-        "program_id": GENERAL,
         "reason": "survey",
         "expires_at": None,
     }
-    return AwardPoints(customer_id=CustomerId(customer_id), points=points, occurred_at=at, **values | changes)
+    return AwardPoints(
+        holder=Holder(CustomerId(customer_id), GENERAL), points=points, occurred_at=at, **values | changes
+    )
 
 
 async def enrolled(work: Work, *ids: str, at: datetime = JANUARY, program_id: ProgramId = GENERAL) -> list[Standing]:
@@ -93,7 +97,9 @@ async def enrolled(work: Work, *ids: str, at: datetime = JANUARY, program_id: Pr
 
     async def act(transaction: Transaction) -> list[Standing | Refusal]:
         await upsert_customers(transaction, [UpsertCustomer(customer(each)) for each in ids])
-        return await enrol_customers(transaction, [EnrolCustomer(CustomerId(each), program_id, at) for each in ids])
+        return await enrol_customers(
+            transaction, [EnrolCustomer(Holder(CustomerId(each), program_id), at) for each in ids]
+        )
 
     outcomes = await work.run(act)
     assert all(isinstance(outcome, Standing) for outcome in outcomes), outcomes
@@ -154,26 +160,24 @@ def customer_message(customer_id: str = "c-1", **changes: Any) -> member_pb2.Cus
     return member_pb2.Customer(customer_id=customer_id, **values | changes)
 
 
-def upsert_request(customer_id: str = "c-1", **changes: Any) -> member_service_pb2.UpsertCustomerRequest:
+def upsert_request(customer_id: str = "c-1", **changes: Any) -> customer_pb.UpsertCustomerRequest:
     """A request that puts a household."""
-    return member_service_pb2.UpsertCustomerRequest(
-        request_id=new_id(), customer=customer_message(customer_id, **changes)
-    )
+    return customer_pb.UpsertCustomerRequest(request_id=new_id(), customer=customer_message(customer_id, **changes))
 
 
-def enrol_request(customer_id: str = "c-1", **changes: Any) -> member_service_pb2.EnrolRequest:
+def enrol_request(customer_id: str = "c-1", **changes: Any) -> membership_pb.EnrolRequest:
     """A request that enrols a customer into the ready-made program."""
     values: dict[str, Any] = {"request_id": new_id(), "occurred_at": to_proto(JANUARY)}
-    return member_service_pb2.EnrolRequest(customer_id=customer_id, **values | changes)
+    return membership_pb.EnrolRequest(customer_id=customer_id, **values | changes)
 
 
-def earn_request(points: int, customer_id: str = "c-1", **changes: Any) -> member_service_pb2.EarnPointsRequest:
+def earn_request(points: int, customer_id: str = "c-1", **changes: Any) -> points_pb.EarnPointsRequest:
     """A request that gives points."""
     values: dict[str, Any] = {"request_id": new_id(), "occurred_at": to_proto(day(1)), "reason": "survey"}
-    return member_service_pb2.EarnPointsRequest(customer_id=customer_id, points=points, **values | changes)
+    return points_pb.EarnPointsRequest(customer_id=customer_id, points=points, **values | changes)
 
 
-def hold_request(points: int, customer_id: str = "c-1", **changes: Any) -> member_service_pb2.HoldPointsRequest:
+def hold_request(points: int, customer_id: str = "c-1", **changes: Any) -> points_pb.HoldPointsRequest:
     """A request that sets points aside for a day."""
     values: dict[str, Any] = {
         "request_id": new_id(),
@@ -181,4 +185,4 @@ def hold_request(points: int, customer_id: str = "c-1", **changes: Any) -> membe
         "expires_at": to_proto(day(3)),
         "reason": "cup",
     }
-    return member_service_pb2.HoldPointsRequest(customer_id=customer_id, points=points, **values | changes)
+    return points_pb.HoldPointsRequest(customer_id=customer_id, points=points, **values | changes)

@@ -6,7 +6,7 @@ from chassis.errors import Refusal
 from chassis.ids import new_id
 from chassis.work import Work
 from member.domain.customer import CustomerId
-from member.domain.membership import Standing
+from member.domain.membership import Holder, Standing
 from member.domain.points import HoldEnd
 from member.domain.program import GENERAL, Program, ProgramId
 from member.store.customers import PutCustomer
@@ -48,14 +48,21 @@ async def evaluate(work: Work, number: int, program_id: ProgramId = GENERAL, *, 
 async def balance(work: Work, customer_id: CustomerId = C1, *, on: int | None = None) -> tuple[int, int]:
     """Points owned and held, as booked or on a day."""
     async with work.reading() as connection:
-        found, _ = await balances.get_balance(connection, customer_id, GENERAL, as_of=None if on is None else day(on))
+        found, _ = await balances.get_balance(
+            connection, Holder(customer_id, GENERAL), as_of=None if on is None else day(on)
+        )
     return found.balance, found.held
 
 
 async def hold(work: Work, points: int, **changes: Any) -> Booked:
     """Points set aside on day 2 until day 5."""
-    values: dict[str, Any] = {"hold_id": "h-1", "customer_id": C1, "occurred_at": day(2), "expires_at": day(5)}
-    command = spending.HoldPoints(program_id=GENERAL, points=points, reason="cup", **values | changes)
+    values: dict[str, Any] = {
+        "hold_id": "h-1",
+        "holder": Holder(C1, GENERAL),
+        "occurred_at": day(2),
+        "expires_at": day(5),
+    }
+    command = spending.HoldPoints(points=points, reason="cup", **values | changes)
     return await work.run(lambda transaction: spending.hold_points(transaction, command))
 
 

@@ -8,7 +8,9 @@ from chassis.ids import new_id
 from chassis.rpc.errors import from_status, remote_refusal
 from chassis.testing.serving import Serving
 from chassis.times import to_proto
-from touchstone.member.v1 import member_service_pb2 as pb
+from touchstone.member.v1 import customer_service_pb2 as customer_pb
+from touchstone.member.v1 import membership_service_pb2 as membership_pb
+from touchstone.member.v1 import points_service_pb2 as points_pb
 
 from services.member.tests.calls import SCOPES, Stubs, become_member, fields, refused
 from services.member.tests.factories import (
@@ -26,9 +28,9 @@ from services.member.tests.factories import (
 async def test_a_customer_is_put_read_and_reached(boss: Stubs) -> None:
     put = await boss.customers.UpsertCustomer(upsert_request())
     assert (put.created, put.customer.revision) == (True, 1)
-    read = await boss.customers.GetCustomer(pb.GetCustomerRequest(customer_id="c-1"))
+    read = await boss.customers.GetCustomer(customer_pb.GetCustomerRequest(customer_id="c-1"))
     assert read.customer == customer_message(revision=1)
-    address = await boss.customers.GetContactAddress(pb.GetContactAddressRequest(customer_id="c-1"))
+    address = await boss.customers.GetContactAddress(customer_pb.GetContactAddressRequest(customer_id="c-1"))
     assert (address.display_name, address.phone, address.email) == (
         "Wang Fang",
         "+8613800138000",
@@ -39,11 +41,11 @@ async def test_a_customer_is_put_read_and_reached(boss: Stubs) -> None:
 async def test_customers_are_listed_page_by_page(boss: Stubs) -> None:
     ids = [f"c-{number}" for number in range(5)]
     await boss.customers.BatchUpsertCustomers(
-        pb.BatchUpsertCustomersRequest(requests=[upsert_request(each) for each in ids])
+        customer_pb.BatchUpsertCustomersRequest(requests=[upsert_request(each) for each in ids])
     )
     seen, token = [], ""
     while True:
-        page = await boss.customers.ListCustomers(pb.ListCustomersRequest(page_size=2, page_token=token))
+        page = await boss.customers.ListCustomers(customer_pb.ListCustomersRequest(page_size=2, page_token=token))
         seen.append([each.customer_id for each in page.customers])
         if not (token := page.next_page_token):
             break
@@ -58,7 +60,7 @@ async def test_fifty_twins_of_an_award_are_one(served: Serving, boss: Stubs) -> 
     assert answers[0].balance.balance == 10
     assert await scalar(served.work, "SELECT count(*) FROM ledger_transactions") == 1
     assert await told(served.work, "PointsEarned") == 1
-    other = pb.EarnPointsRequest()
+    other = points_pb.EarnPointsRequest()
     other.CopyFrom(request)
     other.points = 11
     assert (await refused(boss, "EarnPoints", other)).reason == "REQUEST_ID_REUSED"
@@ -86,7 +88,7 @@ async def test_holds_at_once_never_take_more_than_there_is(boss: Stubs) -> None:
     await boss.points.EarnPoints(earn_request(100))
     calls = (boss.points.HoldPoints(hold_request(30)) for _ in range(10))
     outcomes = await asyncio.gather(*calls, return_exceptions=True)
-    held = [outcome for outcome in outcomes if isinstance(outcome, pb.HoldPointsResponse)]
+    held = [outcome for outcome in outcomes if isinstance(outcome, points_pb.HoldPointsResponse)]
     assert len(held) == 3
     assert {remote_refusal(each).reason for each in outcomes if isinstance(each, grpc.aio.AioRpcError)} == {
         "INSUFFICIENT_BALANCE"
@@ -97,7 +99,7 @@ async def test_points_are_held_confirmed_and_shown(boss: Stubs) -> None:
     await become_member(boss)
     await boss.points.EarnPoints(earn_request(100))
     hold = await boss.points.HoldPoints(hold_request(60))
-    confirm = pb.ConfirmHoldRequest(
+    confirm = points_pb.ConfirmHoldRequest(
         request_id=new_id(), customer_id="c-1", hold_id=hold.hold_id, points=25, occurred_at=to_proto(day(2))
     )
     spent = await boss.points.ConfirmHold(confirm)
@@ -106,7 +108,7 @@ async def test_points_are_held_confirmed_and_shown(boss: Stubs) -> None:
     listed, token = [], ""
     while True:
         page = await boss.points.ListPointsEntries(
-            pb.ListPointsEntriesRequest(customer_id="c-1", page_size=2, page_token=token)
+            points_pb.ListPointsEntriesRequest(customer_id="c-1", page_size=2, page_token=token)
         )
         listed += [(each.kind, each.points, each.balance_after, each.account_version) for each in page.entries]
         if not (token := page.next_page_token):
@@ -119,14 +121,14 @@ async def test_expiry_booked_twice_answers_the_same_and_changes_once(boss: Stubs
     for each in ids:
         await become_member(boss, each)
     awards = [earn_request(7, each, expires_at=to_proto(day(10))) for each in ids]
-    await boss.points.BatchEarnPoints(pb.BatchEarnPointsRequest(requests=awards))
-    request = pb.ExpirePointsRequest(request_id=new_id(), as_of=to_proto(day(10)))
+    await boss.points.BatchEarnPoints(points_pb.BatchEarnPointsRequest(requests=awards))
+    request = points_pb.ExpirePointsRequest(request_id=new_id(), as_of=to_proto(day(10)))
     first = await boss.points.ExpirePoints(request)
     assert (first.accounts, first.points) == (3, 21)
     assert await boss.points.ExpirePoints(request) == first
-    fresh = await boss.points.ExpirePoints(pb.ExpirePointsRequest(request_id=new_id(), as_of=to_proto(day(10))))
+    fresh = await boss.points.ExpirePoints(points_pb.ExpirePointsRequest(request_id=new_id(), as_of=to_proto(day(10))))
     assert (fresh.accounts, fresh.points) == (0, 0)
-    other = pb.ExpirePointsRequest(request_id=request.request_id, as_of=to_proto(day(11)))
+    other = points_pb.ExpirePointsRequest(request_id=request.request_id, as_of=to_proto(day(11)))
     assert (await refused(boss, "ExpirePoints", other)).reason == "REQUEST_ID_REUSED"
 
 
@@ -135,10 +137,10 @@ async def test_the_balance_is_told_for_the_past_and_the_future(boss: Stubs) -> N
     await boss.points.EarnPoints(earn_request(100, expires_at=to_proto(day(10))))
     seen = {}
     for number in (0, 1, 9, 10):
-        request = pb.GetPointsBalanceRequest(customer_id="c-1", as_of=to_proto(day(number)))
+        request = points_pb.GetPointsBalanceRequest(customer_id="c-1", as_of=to_proto(day(number)))
         seen[number] = (await boss.points.GetPointsBalance(request)).balance.balance
     assert seen == {0: 0, 1: 100, 9: 100, 10: 0}
-    last = await boss.points.GetPointsBalance(pb.GetPointsBalanceRequest(customer_id="c-1"))
+    last = await boss.points.GetPointsBalance(points_pb.GetPointsBalanceRequest(customer_id="c-1"))
     assert last.balance.balance == 100
     assert [(each.points, each.expires_at) for each in last.expiries] == [(100, to_proto(day(10)))]
 
@@ -146,18 +148,18 @@ async def test_the_balance_is_told_for_the_past_and_the_future(boss: Stubs) -> N
 async def test_a_member_sees_what_is_missing_and_rises(boss: Stubs) -> None:
     await become_member(boss)
     await boss.points.EarnPoints(earn_request(299))
-    asked = pb.GetMemberRequest(customer_id="c-1", as_of=to_proto(day(2)))
+    asked = membership_pb.GetMemberRequest(customer_id="c-1", as_of=to_proto(day(2)))
     before = (await boss.memberships.GetMember(asked)).member
     assert (before.tier.tier_id, before.qualifying_points, before.points_to_next_tier) == ("standard", 299, 1)
     assert before.next_tier.tier_id == "silver"
     await boss.points.EarnPoints(earn_request(1))
-    request = pb.EvaluateTiersRequest(request_id=new_id(), as_of=to_proto(day(3)))
+    request = membership_pb.EvaluateTiersRequest(request_id=new_id(), as_of=to_proto(day(3)))
     done = await boss.memberships.EvaluateTiers(request)
     assert (done.evaluated, done.upgraded, done.downgraded) == (1, 1, 0)
     assert await boss.memberships.EvaluateTiers(request) == done
     after = (await boss.memberships.GetMember(asked)).member
     assert (after.tier.tier_id, after.tier_since, after.revision) == ("silver", to_proto(day(3)), 2)
-    counts = await boss.memberships.CountMembers(pb.CountMembersRequest())
+    counts = await boss.memberships.CountMembers(membership_pb.CountMembersRequest())
     assert [(each.tier_id, each.members) for each in counts.tiers] == [("standard", 0), ("silver", 1), ("gold", 0)]
 
 
@@ -165,7 +167,7 @@ async def test_every_item_of_a_batch_has_its_outcome(served: Serving, boss: Stub
     await become_member(boss)
     twin = earn_request(5)
     items = [twin, earn_request(-1), earn_request(5, "nobody"), twin, earn_request(7, request_id="")]
-    reply = await boss.points.BatchEarnPoints(pb.BatchEarnPointsRequest(requests=items))
+    reply = await boss.points.BatchEarnPoints(points_pb.BatchEarnPointsRequest(requests=items))
     assert reply.results[0] == reply.results[3]
     assert reply.results[0].response.balance.balance == 5
     refusals = [from_status(reply.results[place].error) for place in (1, 2, 4)]
@@ -181,7 +183,7 @@ async def test_a_batch_of_enrolments_has_its_outcomes(boss: Stubs) -> None:
     await become_member(boss)
     await boss.customers.UpsertCustomer(upsert_request("c-2"))
     items = [enrol_request("c-1"), enrol_request("c-2"), enrol_request("c-3"), enrol_request("c-2", program_id="x")]
-    reply = await boss.memberships.BatchEnrol(pb.BatchEnrolRequest(requests=items))
+    reply = await boss.memberships.BatchEnrol(membership_pb.BatchEnrolRequest(requests=items))
     assert reply.results[1].response.member.customer_id == "c-2"
     reasons = [from_status(reply.results[place].error).reason for place in (0, 2, 3)]
     assert reasons == ["ALREADY_ENROLLED", "CUSTOMER_NOT_FOUND", "PROGRAM_NOT_FOUND"]
@@ -193,20 +195,20 @@ async def test_a_member_reaches_the_own_data_only(served: Serving, boss: Stubs) 
     await boss.points.EarnPoints(earn_request(100, "c-2"))
     hold = await boss.points.HoldPoints(hold_request(10, "c-2"))
     app = Stubs.of(served.channel(*SCOPES, subject="app", customer_id="c-1"))
-    own = await app.memberships.GetMember(pb.GetMemberRequest(customer_id="c-1"))
+    own = await app.memberships.GetMember(membership_pb.GetMemberRequest(customer_id="c-1"))
     assert own.member.customer_id == "c-1"
     for name, request in [
-        ("GetCustomer", pb.GetCustomerRequest(customer_id="c-2")),
-        ("GetMember", pb.GetMemberRequest(customer_id="c-2")),
-        ("GetMember", pb.GetMemberRequest(customer_id="nobody")),
-        ("GetPointsBalance", pb.GetPointsBalanceRequest(customer_id="c-2")),
-        ("ListPointsEntries", pb.ListPointsEntriesRequest(customer_id="c-2")),
+        ("GetCustomer", customer_pb.GetCustomerRequest(customer_id="c-2")),
+        ("GetMember", membership_pb.GetMemberRequest(customer_id="c-2")),
+        ("GetMember", membership_pb.GetMemberRequest(customer_id="nobody")),
+        ("GetPointsBalance", points_pb.GetPointsBalanceRequest(customer_id="c-2")),
+        ("ListPointsEntries", points_pb.ListPointsEntriesRequest(customer_id="c-2")),
         ("HoldPoints", hold_request(1, "c-2")),
-        ("ListCustomers", pb.ListCustomersRequest()),
+        ("ListCustomers", customer_pb.ListCustomersRequest()),
         ("EarnPoints", earn_request(5)),
     ]:
         assert (await refused(app, name, request)).reason == "NOT_YOUR_CUSTOMER", name
-    steal = pb.ConfirmHoldRequest(
+    steal = points_pb.ConfirmHoldRequest(
         request_id=new_id(), customer_id="c-1", hold_id=hold.hold_id, occurred_at=to_proto(day(2))
     )
     assert (await refused(app, "ConfirmHold", steal)).reason == "HOLD_NOT_FOUND"
@@ -216,10 +218,10 @@ async def test_a_method_asks_for_its_scope(served: Serving) -> None:
     reader = Stubs.of(served.channel("member.read"))
     for name, request in [
         ("UpsertCustomer", upsert_request()),
-        ("GetContactAddress", pb.GetContactAddressRequest(customer_id="c-1")),
+        ("GetContactAddress", customer_pb.GetContactAddressRequest(customer_id="c-1")),
         ("EarnPoints", earn_request(5)),
-        ("EvaluateTiers", pb.EvaluateTiersRequest()),
-        ("PutProgram", pb.PutProgramRequest()),
+        ("EvaluateTiers", membership_pb.EvaluateTiersRequest()),
+        ("PutProgram", membership_pb.PutProgramRequest()),
     ]:
         assert (await refused(reader, name, request)).reason == "SCOPE_MISSING", name
 

@@ -6,10 +6,10 @@ import pytest
 from chassis.errors import InvalidArgument
 from hypothesis import given
 from hypothesis import strategies as st
-from member.domain.customer import ContactAddress, check_customer, contact_address
-from member.domain.membership import Member, MemberId, standing
+from member.domain.customer import ContactAddress, CustomerId, check_customer, contact_address
+from member.domain.membership import Holder, Member, MemberId, standing
 from member.domain.points import MAX_POINTS, check_points, points_for_money
-from member.domain.program import Program, Tier, TierId, check_program
+from member.domain.program import GENERAL, Program, Tier, TierId, check_program
 
 from services.member.tests.factories import GOLD, JANUARY, SILVER, STANDARD, customer, day, person, program
 
@@ -65,7 +65,7 @@ def test_the_tier_reached_is_the_best_whose_requirement_is_met(required: list[in
 def test_the_points_missing_reach_the_next_tier_and_no_fewer_do(required: list[int], points: int) -> None:
     found = _program(required)
     tier = found.tier_reached(points)
-    member = Member(MemberId("m"), customer().customer_id, found.program_id, tier.tier_id, JANUARY, JANUARY, 1)
+    member = Member(MemberId("m"), Holder(CustomerId("c-1"), found.program_id), tier.tier_id, JANUARY, JANUARY, 1)
     seen = standing(member, found, points)
     if seen.next_tier is None:
         assert seen.points_to_next_tier == 0
@@ -75,7 +75,7 @@ def test_the_points_missing_reach_the_next_tier_and_no_fewer_do(required: list[i
 
 
 def test_nothing_is_missing_when_the_points_are_there_and_the_judging_is_still_to_come() -> None:
-    member = Member(MemberId("m"), customer().customer_id, program().program_id, STANDARD.tier_id, JANUARY, JANUARY, 1)
+    member = Member(MemberId("m"), Holder(CustomerId("c-1"), GENERAL), STANDARD.tier_id, JANUARY, JANUARY, 1)
     assert standing(member, program(), 5000).points_to_next_tier == 0
 
 

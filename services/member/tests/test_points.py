@@ -7,7 +7,7 @@ from chassis.paging import Page
 from chassis.work import Work
 from ledger import CaptureExceedsHold, HoldEnded, HoldExpired, HoldNotFound, InsufficientBalance, SourceReused
 from member.domain.customer import CustomerId
-from member.domain.membership import MemberNotFound
+from member.domain.membership import Holder, MemberNotFound
 from member.domain.points import PointsKind
 from member.domain.program import GENERAL, ProgramId
 from member.use_cases import balances, spending
@@ -52,7 +52,7 @@ async def test_recharge_and_order_give_points_with_the_rule_in_words(work: Work)
     await enrolled(work, "c-1")
     await rewarded(work, reward(50_99, at=day(1)), reward(20_00, at=day(2), kind=PointsKind.EARN_ORDER))
     async with work.reading() as connection:
-        entries = await balances.list_entries(connection, C1, GENERAL, Page(50, None))
+        entries = await balances.list_entries(connection, Holder(C1, GENERAL), Page(50, None))
     assert [(entry.kind, entry.amount, entry.balance_after) for entry in entries] == [
         ("earn_order", 20, 70),
         ("earn_recharge", 50, 50),
@@ -64,7 +64,7 @@ async def test_recharge_and_order_give_points_with_the_rule_in_words(work: Work)
 async def test_a_payment_gives_points_in_every_program_at_its_own_rate(work: Work) -> None:
     await enrolled(work, "c-1")
     await put_program(work, program(tiers=(SILVER.__class__(STANDARD.tier_id, "Standard", 0, 0, 50),)))
-    await enrol(work, EnrolCustomer(C1, ProgramId("fans"), JANUARY))
+    await enrol(work, EnrolCustomer(Holder(C1, ProgramId("fans")), JANUARY))
     await rewarded(work, reward(100_00, at=day(1)))
     found = await rows(
         work,
@@ -114,7 +114,7 @@ async def test_awards_are_refused_one_by_one(work: Work) -> None:
 
 def test_an_award_that_ends_before_it_begins_is_malformed() -> None:
     with pytest.raises(InvalidArgument, match="expires_at"):
-        AwardPoints("t", C1, GENERAL, 5, "survey", day(2), expires_at=day(2))
+        AwardPoints("t", Holder(C1, GENERAL), 5, "survey", day(2), expires_at=day(2))
 
 
 async def test_a_hold_is_spent_in_part_and_the_rest_is_free(work: Work) -> None:
@@ -199,8 +199,8 @@ async def test_what_expires_next_is_summed_by_instant_soonest_first(work: Work) 
     ends = [30, 10, 10, *range(40, 60)]
     await awarded(work, *(award(7, at=day(1), expires_at=day(end)) for end in ends))
     async with work.reading() as connection:
-        _, soon = await balances.get_balance(connection, C1, GENERAL, as_of=None)
-        _, later = await balances.get_balance(connection, C1, GENERAL, as_of=day(10))
+        _, soon = await balances.get_balance(connection, Holder(C1, GENERAL), as_of=None)
+        _, later = await balances.get_balance(connection, Holder(C1, GENERAL), as_of=day(10))
     assert soon[:2] == [(day(10), 14), (day(30), 7)]
     assert len(soon) == 10
     assert later[0] == (day(30), 7)

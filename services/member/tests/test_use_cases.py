@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from chassis.work import Transaction, Work
 from member.domain.customer import CustomerId, CustomerNotFound
-from member.domain.membership import AlreadyEnrolled, MemberNotFound, Standing
+from member.domain.membership import AlreadyEnrolled, Holder, MemberNotFound, Standing
 from member.domain.program import GENERAL, EvaluationTooOld, ProgramId, ProgramNotFound, TierInUse
 from member.use_cases import memberships, programs
 from member.use_cases.customers import UpsertCustomer, upsert_customers
@@ -90,7 +90,7 @@ async def test_each_enrolment_of_a_batch_has_its_own_outcome(work: Work) -> None
     await enrolled(work, "c-1")
     await put(work, UpsertCustomer(customer("c-2")))
     asked = [("c-1", GENERAL), ("c-2", GENERAL), ("c-2", GENERAL), ("nobody", GENERAL), ("c-2", ProgramId("none"))]
-    outcomes = await enrol(work, *(EnrolCustomer(CustomerId(who), where, day(1)) for who, where in asked))
+    outcomes = await enrol(work, *(EnrolCustomer(Holder(CustomerId(who), where), day(1)) for who, where in asked))
     kinds = [AlreadyEnrolled, Standing, AlreadyEnrolled, CustomerNotFound, ProgramNotFound]
     assert [type(outcome) for outcome in outcomes] == kinds
     assert await told(work, "MemberEnrolled") == 2
@@ -151,11 +151,11 @@ async def test_standing_counts_the_points_of_the_window_at_the_instant(work: Wor
     await awarded(work, award(100, at=day(1)), award(50, at=day(8)))
     async with work.reading() as connection:
         seen = [
-            (await memberships.get_standing(connection, C1, GENERAL, as_of=day(number))).qualifying_points
+            (await memberships.get_standing(connection, Holder(C1, GENERAL), as_of=day(number))).qualifying_points
             for number in (0, 1, 7, 8, 365, 366, 373)
         ]
         with pytest.raises(MemberNotFound):
-            await memberships.get_standing(connection, CustomerId("c-9"), GENERAL, as_of=day(1))
+            await memberships.get_standing(connection, Holder(CustomerId("c-9"), GENERAL), as_of=day(1))
     assert seen == [0, 100, 100, 150, 150, 50, 0]
 
 

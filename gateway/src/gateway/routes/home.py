@@ -15,7 +15,10 @@ from chassis.rpc.errors import RemoteRefusal, remote_refusal
 from fastapi import APIRouter, Query, Request
 from pydantic import BaseModel, Field
 from touchstone.billing.v1 import billing_pb2, billing_service_pb2
-from touchstone.member.v1 import member_pb2, member_service_pb2
+from touchstone.member.v1 import customer_service_pb2 as customer_pb
+from touchstone.member.v1 import member_pb2
+from touchstone.member.v1 import membership_service_pb2 as membership_pb
+from touchstone.member.v1 import points_service_pb2 as points_pb
 from touchstone.scoring.v1 import scoring_pb2, scoring_service_pb2
 from touchstone.touchpoint.v1 import touchpoint_service_pb2
 
@@ -41,7 +44,7 @@ class Home(BaseModel):
     customer_id: str
     profile: model_of(member_pb2.Customer) | None  # type: ignore[valid-type]
     membership: model_of(member_pb2.Member) | None  # type: ignore[valid-type]
-    points: model_of(member_service_pb2.GetPointsBalanceResponse) | None  # type: ignore[valid-type]
+    points: model_of(points_pb.GetPointsBalanceResponse) | None  # type: ignore[valid-type]
     accounts: list[model_of(billing_pb2.Account)] | None  # type: ignore[valid-type]
     open_bills: list[model_of(billing_pb2.Bill)] | None  # type: ignore[valid-type]
     offers: list[model_of(touchpoint_service_pb2.WaitingOffer)] | None  # type: ignore[valid-type]
@@ -81,15 +84,15 @@ def _parts(to: Services, customer_id: str, touchpoint: str, as_of: Any) -> dict[
     """How each part is loaded."""
 
     async def profile() -> Any:
-        reply = await to.customers.GetCustomer(member_service_pb2.GetCustomerRequest(customer_id=customer_id))
+        reply = await to.customers.GetCustomer(customer_pb.GetCustomerRequest(customer_id=customer_id))
         return to_json(reply.customer)
 
     async def membership() -> Any:
-        request = member_service_pb2.GetMemberRequest(customer_id=customer_id, as_of=as_of)
+        request = membership_pb.GetMemberRequest(customer_id=customer_id, as_of=as_of)
         return to_json((await to.memberships.GetMember(request)).member)
 
     async def points() -> Any:
-        request = member_service_pb2.GetPointsBalanceRequest(customer_id=customer_id, as_of=as_of)
+        request = points_pb.GetPointsBalanceRequest(customer_id=customer_id, as_of=as_of)
         return to_json(await to.points.GetPointsBalance(request))
 
     async def accounts() -> Any:

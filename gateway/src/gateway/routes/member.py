@@ -4,8 +4,10 @@ from typing import Any
 
 from chassis.times import to_proto
 from fastapi import APIRouter
+from touchstone.member.v1 import customer_service_pb2 as customer_pb
 from touchstone.member.v1 import member_pb2 as resources
-from touchstone.member.v1 import member_service_pb2 as pb
+from touchstone.member.v1 import membership_service_pb2 as membership_pb
+from touchstone.member.v1 import points_service_pb2 as points_pb
 
 from gateway.admission import Key, To, admits
 from gateway.bodies import (
@@ -31,7 +33,7 @@ router = APIRouter(prefix="/v1/customers", tags=["member"])
 )
 async def get_customer(customer_id: str, to: To) -> Any:
     """The customer with persons and service lines."""
-    reply = await to.customers.GetCustomer(pb.GetCustomerRequest(customer_id=customer_id))
+    reply = await to.customers.GetCustomer(customer_pb.GetCustomerRequest(customer_id=customer_id))
     return to_json(reply.customer)
 
 
@@ -57,7 +59,7 @@ async def put_customer(customer_id: str, body: CustomerBody, key: Key, to: To) -
         ],
         registered_at=to_proto(body.registered_at),
     )
-    reply = await to.customers.UpsertCustomer(pb.UpsertCustomerRequest(request_id=key, customer=customer))
+    reply = await to.customers.UpsertCustomer(customer_pb.UpsertCustomerRequest(request_id=key, customer=customer))
     return to_json(reply.customer)
 
 
@@ -69,7 +71,7 @@ async def put_customer(customer_id: str, body: CustomerBody, key: Key, to: To) -
 )
 async def enrol(customer_id: str, body: EnrolBody, key: Key, to: To) -> Any:
     """Makes the customer a member."""
-    request = pb.EnrolRequest(
+    request = membership_pb.EnrolRequest(
         request_id=key, customer_id=customer_id, program_id=body.program_id, occurred_at=body.when()
     )
     return to_json((await to.memberships.Enrol(request)).member)
@@ -82,41 +84,41 @@ async def enrol(customer_id: str, body: EnrolBody, key: Key, to: To) -> Any:
 )
 async def get_membership(customer_id: str, to: To, program_id: str = "", as_of: AsOf = None) -> Any:
     """The membership: the tier, and what is missing to the next."""
-    request = pb.GetMemberRequest(customer_id=customer_id, program_id=program_id, as_of=optional_time(as_of))
+    request = membership_pb.GetMemberRequest(customer_id=customer_id, program_id=program_id, as_of=optional_time(as_of))
     return to_json((await to.memberships.GetMember(request)).member)
 
 
 @router.get(
     "/{customer_id}/points",
     dependencies=[admits("member.v1.PointsService.GetPointsBalance")],
-    response_model=model_of(pb.GetPointsBalanceResponse),
+    response_model=model_of(points_pb.GetPointsBalanceResponse),
 )
 async def get_points(customer_id: str, to: To, as_of: AsOf = None) -> Any:
     """Points now, or at an instant past or future, and what expires next."""
-    request = pb.GetPointsBalanceRequest(customer_id=customer_id, as_of=optional_time(as_of))
+    request = points_pb.GetPointsBalanceRequest(customer_id=customer_id, as_of=optional_time(as_of))
     return to_json(await to.points.GetPointsBalance(request))
 
 
 @router.get(
     "/{customer_id}/points/entries",
     dependencies=[admits("member.v1.PointsService.ListPointsEntries")],
-    response_model=model_of(pb.ListPointsEntriesResponse),
+    response_model=model_of(points_pb.ListPointsEntriesResponse),
 )
 async def list_points_entries(customer_id: str, to: To, page_size: PageSize = 0, page_token: PageToken = "") -> Any:
     """The points statement, newest first."""
-    request = pb.ListPointsEntriesRequest(customer_id=customer_id, page_size=page_size, page_token=page_token)
+    request = points_pb.ListPointsEntriesRequest(customer_id=customer_id, page_size=page_size, page_token=page_token)
     return to_json(await to.points.ListPointsEntries(request))
 
 
 @router.post(
     "/{customer_id}/points/holds",
     dependencies=[admits("member.v1.PointsService.HoldPoints")],
-    response_model=model_of(pb.HoldPointsResponse),
+    response_model=model_of(points_pb.HoldPointsResponse),
     status_code=201,
 )
 async def hold_points(customer_id: str, body: HoldBody, key: Key, to: To) -> Any:
     """Holds points for a use that is not certain yet."""
-    request = pb.HoldPointsRequest(
+    request = points_pb.HoldPointsRequest(
         request_id=key,
         customer_id=customer_id,
         points=body.points,
@@ -130,11 +132,11 @@ async def hold_points(customer_id: str, body: HoldBody, key: Key, to: To) -> Any
 @router.post(
     "/{customer_id}/points/holds/{hold_id}/confirm",
     dependencies=[admits("member.v1.PointsService.ConfirmHold")],
-    response_model=model_of(pb.ConfirmHoldResponse),
+    response_model=model_of(points_pb.ConfirmHoldResponse),
 )
 async def confirm_hold(customer_id: str, hold_id: str, body: ConfirmBody, key: Key, to: To) -> Any:
     """Spends held points, all or a part; the rest is free again."""
-    request = pb.ConfirmHoldRequest(
+    request = points_pb.ConfirmHoldRequest(
         request_id=key, customer_id=customer_id, hold_id=hold_id, points=body.points, occurred_at=body.when()
     )
     return to_json(await to.points.ConfirmHold(request))
@@ -143,9 +145,11 @@ async def confirm_hold(customer_id: str, hold_id: str, body: ConfirmBody, key: K
 @router.post(
     "/{customer_id}/points/holds/{hold_id}/release",
     dependencies=[admits("member.v1.PointsService.ReleaseHold")],
-    response_model=model_of(pb.ReleaseHoldResponse),
+    response_model=model_of(points_pb.ReleaseHoldResponse),
 )
 async def release_hold(customer_id: str, hold_id: str, body: Timed, key: Key, to: To) -> Any:
     """Frees held points."""
-    request = pb.ReleaseHoldRequest(request_id=key, customer_id=customer_id, hold_id=hold_id, occurred_at=body.when())
+    request = points_pb.ReleaseHoldRequest(
+        request_id=key, customer_id=customer_id, hold_id=hold_id, occurred_at=body.when()
+    )
     return to_json(await to.points.ReleaseHold(request))

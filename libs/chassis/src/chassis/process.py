@@ -35,10 +35,12 @@ from chassis.rpc.errors import name_service
 from chassis.rpc.health import Health
 from chassis.rpc.server import make_server
 from chassis.settings import ServiceSettings, load_settings
+from chassis.timed import Timed, keep_time
 from chassis.work import Work
 
 _log = structlog.get_logger(__name__)
 S = TypeVar("S", bound=ServiceSettings)
+Register = Callable[[Any, grpc.aio.Server], None]
 _RESTART_SECONDS = 1.0
 
 
@@ -69,17 +71,19 @@ class Servicer:
     """One gRPC service: its full name in the contracts, what registers it, and its implementation."""
 
     name: str
-    register: Callable[[Any, grpc.aio.Server], None]
+    register: Register
     implementation: Any
 
 
 @dataclass(frozen=True, slots=True)
 class Served:
-    """What a service has built: calls, events it listens to, tasks that run all the time, and its proof."""
+    """What a service has built: calls, events it listens to, tasks that run all the time, what the calendar asks for,
+    and its proof."""
 
     servicers: Sequence[Servicer]
     handlers: Handlers = field(default_factory=Handlers)
     background: Sequence[Callable[[], Coroutine[Any, Any, None]]] = ()
+    timed: Sequence[Timed] = ()
     prove: Prove | None = None
 
 
@@ -123,9 +127,9 @@ async def serving(process: Process[S], settings: S, *, now: Callable[[], Any] = 
     )
     server, port = await _start_server(process, settings, served, health, operated)
     consumers = [Consumer(settings, lane, served.handlers, work, broker).run for lane in lanes]
-    tasks = [
-        asyncio.create_task(_for_ever(each)) for each in (relay.run, *consumers, *served.background, keep_house(work))
-    ]
+    timed = [keep_time(work, each) for each in served.timed] if settings.timed_work else []
+    background = (relay.run, *consumers, *served.background, *timed, keep_house(work))
+    tasks = [asyncio.create_task(_for_ever(each)) for each in background]
     connecting = asyncio.create_task(_connect(broker, process.name))
     try:
         yield Running(port, work, engine, broker, lanes)

@@ -43,6 +43,7 @@ class ServiceSettings(ProcessSettings):
     event_tries: int = Field(8, ge=1, description="Deliveries of an event that fails before it is put aside.")
     event_retry_seconds: float = Field(0.5, gt=0, description="Delay before the second try; doubles, up to a minute.")
     grpc_port: int = Field(50051, ge=0, le=65535, description="Port of gRPC; 0 takes a free one.")
+    timed_work: bool = Field(True, description="Whether this process does what the calendar asks for by itself.")
     in_flight_max: int = Field(1000, ge=1, description="Calls in work at once; more are refused.")
 
     @model_validator(mode="after")

@@ -1,10 +1,13 @@
 """Composition root of the member service: `python -m member serve | migrate`."""
 
-from chassis.process import Parts, Process, Served, Servicer, run
-from touchstone.member.v1 import member_service_pb2_grpc as pb_grpc
+from chassis.process import Parts, Process, Register, Served, Servicer, run
+from touchstone.member.v1.customer_service_pb2_grpc import add_CustomerServiceServicer_to_server
+from touchstone.member.v1.membership_service_pb2_grpc import add_MembershipServiceServicer_to_server
+from touchstone.member.v1.points_service_pb2_grpc import add_PointsServiceServicer_to_server
 
-from member.api import CustomerApi, MembershipApi, PointsApi
+from member import api
 from member.consumers import handlers
+from member.jobs import timed
 from member.settings import MemberSettings
 from member.use_cases.proving import prove
 from member.wire import FACTS
@@ -13,18 +16,20 @@ from member.wire import FACTS
 def build(parts: Parts[MemberSettings]) -> Served:
     """The service's parts, put together."""
     work = parts.work
-    customers, memberships, points = CustomerApi(work), MembershipApi(work), PointsApi(work)
     return Served(
         servicers=[
-            Servicer("touchstone.member.v1.CustomerService", pb_grpc.add_CustomerServiceServicer_to_server, customers),
-            Servicer(
-                "touchstone.member.v1.MembershipService", pb_grpc.add_MembershipServiceServicer_to_server, memberships
-            ),
-            Servicer("touchstone.member.v1.PointsService", pb_grpc.add_PointsServiceServicer_to_server, points),
+            _servicer("CustomerService", add_CustomerServiceServicer_to_server, api.CustomerApi(work)),
+            _servicer("MembershipService", add_MembershipServiceServicer_to_server, api.MembershipApi(work)),
+            _servicer("PointsService", add_PointsServiceServicer_to_server, api.PointsApi(work)),
         ],
         handlers=handlers(),
+        timed=timed(),
         prove=prove,
     )
+
+
+def _servicer(name: str, register: Register, implementation: object) -> Servicer:
+    return Servicer(f"touchstone.member.v1.{name}", register, implementation)
 
 
 PROCESS = Process(name="member", package="member", settings=MemberSettings, facts=FACTS, build=build)

@@ -116,7 +116,7 @@ def enrolment_from_proto(delivery: Delivery[member.MemberEnrolled]) -> Told:
     m = delivery.message
     attributes = {"program_id": m.program_id, "member_id": m.member_id, "tier": m.tier_id}
     tags: dict[str, Scalar] = {"is_member": True}
-    if m.tier_id:
+    if m.tier_id and not m.person_id:
         tags["tier"] = m.tier_id
     return Told(_event(delivery, "enrolled", attributes), _tags(delivery, tags, sequence=0))
 

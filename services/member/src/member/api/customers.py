@@ -7,8 +7,8 @@ from chassis.paging import page_from_request
 from chassis.rpc.errors import item_result
 from chassis.work import Work, ask
 from grpc.aio import ServicerContext
-from touchstone.member.v1 import member_service_pb2 as pb
-from touchstone.member.v1 import member_service_pb2_grpc as pb_grpc
+from touchstone.member.v1 import customer_service_pb2 as pb
+from touchstone.member.v1 import customer_service_pb2_grpc as pb_grpc
 
 from member.api.rendering import many
 from member.use_cases import customers as use_cases

@@ -7,15 +7,14 @@ from chassis.gathering import Gatherer
 from chassis.rpc.errors import item_result
 from chassis.work import Work, ask
 from grpc.aio import ServicerContext
-from touchstone.member.v1 import member_service_pb2 as pb
-from touchstone.member.v1 import member_service_pb2_grpc as pb_grpc
+from touchstone.member.v1 import membership_service_pb2 as pb
+from touchstone.member.v1 import membership_service_pb2_grpc as pb_grpc
 
 from member.api.rendering import many, one
 from member.api.rounds import answer_in_rounds
 from member.domain.program import Program
 from member.use_cases import memberships, programs, tiers
 from member.wire import memberships as wire
-from member.wire.customers import customer_id_from_proto
 
 _ENROL = many(memberships.enrol_customers, wire.enrolled_to_proto)
 _EVALUATE = one(tiers.evaluate_tiers, wire.evaluation_to_proto)
@@ -57,11 +56,10 @@ class MembershipApi(pb_grpc.MembershipServiceServicer):
         return pb.BatchEnrolResponse(results=results)
 
     async def GetMember(self, request: pb.GetMemberRequest, context: ServicerContext[Any, Any]) -> pb.GetMemberResponse:
-        customer_id = customer_id_from_proto(request.customer_id)
-        program_id = wire.program_id_from_proto(request.program_id)
+        holder = wire.holder_from_proto(request)
         as_of = wire.instant_from_proto(request) or clock.now()
         async with self._work.reading() as connection:
-            standing = await memberships.get_standing(connection, customer_id, program_id, as_of=as_of)
+            standing = await memberships.get_standing(connection, holder, as_of=as_of)
         return pb.GetMemberResponse(member=wire.member_to_proto(standing))
 
     async def CountMembers(

@@ -7,15 +7,14 @@ from chassis.paging import page_from_request
 from chassis.rpc.errors import item_result
 from chassis.work import Work, ask
 from grpc.aio import ServicerContext
-from touchstone.member.v1 import member_service_pb2 as pb
-from touchstone.member.v1 import member_service_pb2_grpc as pb_grpc
+from touchstone.member.v1 import points_service_pb2 as pb
+from touchstone.member.v1 import points_service_pb2_grpc as pb_grpc
 
 from member.api.rendering import many, one
 from member.api.rounds import answer_in_rounds
 from member.use_cases import balances, earning, spending
 from member.wire import points as wire
-from member.wire.customers import customer_id_from_proto
-from member.wire.memberships import instant_from_proto, program_id_from_proto
+from member.wire.memberships import holder_from_proto, instant_from_proto
 
 _EARN = many(earning.award_points, wire.awarded_to_proto)
 _EXPIRE = one(spending.expire_points, wire.expired_to_proto)
@@ -65,21 +64,19 @@ class PointsApi(pb_grpc.PointsServiceServicer):
     async def GetPointsBalance(
         self, request: pb.GetPointsBalanceRequest, context: ServicerContext[Any, Any]
     ) -> pb.GetPointsBalanceResponse:
-        customer_id = customer_id_from_proto(request.customer_id)
-        program_id = program_id_from_proto(request.program_id)
+        holder = holder_from_proto(request)
         as_of = instant_from_proto(request)
         async with self._work.reading() as connection:
-            balance, expiries = await balances.get_balance(connection, customer_id, program_id, as_of=as_of)
+            balance, expiries = await balances.get_balance(connection, holder, as_of=as_of)
         return wire.balance_answer_to_proto(balance, expiries)
 
     async def ListPointsEntries(
         self, request: pb.ListPointsEntriesRequest, context: ServicerContext[Any, Any]
     ) -> pb.ListPointsEntriesResponse:
-        customer_id = customer_id_from_proto(request.customer_id)
-        program_id = program_id_from_proto(request.program_id)
+        holder = holder_from_proto(request)
         page = page_from_request(request)
         async with self._work.reading() as connection:
-            found = await balances.list_entries(connection, customer_id, program_id, page)
+            found = await balances.list_entries(connection, holder, page)
         shown, token = page.cut(found, lambda one: str(one.account_version))
         return pb.ListPointsEntriesResponse(
             entries=[wire.entry_to_proto(entry) for entry in shown],

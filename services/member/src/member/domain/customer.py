@@ -20,6 +20,9 @@ CustomerId = NewType("CustomerId", str)
 PersonId = NewType("PersonId", str)
 SubscriberId = NewType("SubscriberId", str)
 
+# The customer as a whole, where a person of it could stand too.
+EVERYBODY = PersonId("")
+
 MAX_PERSONS = 100
 MAX_SUBSCRIBERS = 500
 
@@ -29,6 +32,13 @@ class CustomerNotFound(NotFound):
 
     def __init__(self, customer_id: CustomerId) -> None:
         super().__init__("no customer has this id", customer_id=customer_id)
+
+
+class PersonNotFound(NotFound):
+    """The customer has no person with this id."""
+
+    def __init__(self, customer_id: CustomerId, person_id: PersonId) -> None:
+        super().__init__("the customer has no person with this id", customer_id=customer_id, person_id=person_id)
 
 
 class CustomerKind(StrEnum):

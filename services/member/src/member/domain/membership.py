@@ -2,28 +2,41 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import NewType
+from typing import NamedTuple, NewType
 
 from chassis.errors import AlreadyExists, NotFound
 
-from member.domain.customer import CustomerId
+from member.domain.customer import EVERYBODY, CustomerId, PersonId
 from member.domain.program import Program, ProgramId, Tier, TierId
 
 MemberId = NewType("MemberId", str)
 
 
-class AlreadyEnrolled(AlreadyExists):
-    """A customer is a member of a program once."""
+class Holder(NamedTuple):
+    """Who holds a membership: the customer as a whole, which is what payments earn for, or one person of it."""
 
-    def __init__(self, customer_id: CustomerId, program_id: ProgramId) -> None:
-        super().__init__("the customer is a member already", customer_id=customer_id, program_id=program_id)
+    customer_id: CustomerId
+    program_id: ProgramId
+    person_id: PersonId = EVERYBODY
+
+    def named(self) -> dict[str, str]:
+        """The ids as a refusal names them."""
+        person = {"person_id": self.person_id} if self.person_id else {}
+        return {"customer_id": self.customer_id, "program_id": self.program_id, **person}
+
+
+class AlreadyEnrolled(AlreadyExists):
+    """A customer, or a person of it, is a member of a program once."""
+
+    def __init__(self, holder: Holder) -> None:
+        super().__init__("the customer is a member already", **holder.named())
 
 
 class MemberNotFound(NotFound):
     """The customer is unknown or not a member of the program; the answer does not say which."""
 
-    def __init__(self, customer_id: CustomerId, program_id: ProgramId) -> None:
-        super().__init__("the customer is not a member", customer_id=customer_id, program_id=program_id)
+    def __init__(self, holder: Holder) -> None:
+        super().__init__("the customer is not a member", **holder.named())
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,12 +44,21 @@ class Member:
     """A membership; `tier_since` and `enrolled_at` are business times, `revision` rises with every tier from 1."""
 
     member_id: MemberId
-    customer_id: CustomerId
-    program_id: ProgramId
+    holder: Holder
     tier_id: TierId
     tier_since: datetime
     enrolled_at: datetime
     revision: int
+
+    @property
+    def customer_id(self) -> CustomerId:
+        """The customer whose membership it is, or that of one of its persons."""
+        return self.holder.customer_id
+
+    @property
+    def program_id(self) -> ProgramId:
+        """The program."""
+        return self.holder.program_id
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +86,7 @@ class MemberEnrolled:
     """Effect: the customer became a member."""
 
     member_id: MemberId
-    customer_id: CustomerId
-    program_id: ProgramId
+    holder: Holder
     tier_id: TierId
     occurred_at: datetime
 
@@ -80,8 +101,7 @@ class TierChanged:
     """State: the tier held from `occurred_at` on; `previous` is None at the first tier."""
 
     member_id: MemberId
-    customer_id: CustomerId
-    program_id: ProgramId
+    holder: Holder
     previous: Tier | None
     tier: Tier
     occurred_at: datetime
@@ -105,8 +125,7 @@ def first_tier_taken(member: Member, program: Program) -> TierChanged:
     """The state that a new member starts with."""
     return TierChanged(
         member.member_id,
-        member.customer_id,
-        member.program_id,
+        member.holder,
         previous=None,
         tier=program.tier(member.tier_id),
         occurred_at=member.tier_since,
@@ -118,8 +137,7 @@ def tier_moved(move: TierMove) -> TierChanged:
     """The state after a move."""
     return TierChanged(
         move.member.member_id,
-        move.member.customer_id,
-        move.member.program_id,
+        move.member.holder,
         previous=move.previous,
         tier=move.tier,
         occurred_at=move.member.tier_since,

@@ -38,7 +38,8 @@ _UPSERT = text("""
 """)
 
 _EXISTING = text("""
-    SELECT customer_id FROM customers WHERE customer_id = ANY(CAST(:ids AS text[]))
+    SELECT customer_id, jsonb_path_query_array(profile, '$.persons[*].person_id') AS persons
+    FROM customers WHERE customer_id = ANY(CAST(:ids AS text[]))
     ORDER BY customer_id FOR KEY SHARE
 """)
 
@@ -97,8 +98,13 @@ async def list_customers(connection: AsyncConnection, *, after: str | None, limi
 
 async def existing_customers(connection: AsyncConnection, ids: Collection[CustomerId]) -> set[CustomerId]:
     """Which of the ids are customers; they stay so until the transaction ends."""
+    return set(await existing_persons(connection, ids))
+
+
+async def existing_persons(connection: AsyncConnection, ids: Collection[CustomerId]) -> dict[CustomerId, set[PersonId]]:
+    """The persons of those of the ids that are customers; they stay so until the transaction ends."""
     found = await connection.execute(_EXISTING, {"ids": list(ids)})
-    return {CustomerId(row.customer_id) for row in found}
+    return {CustomerId(row.customer_id): {PersonId(each) for each in row.persons or ()} for row in found}
 
 
 async def _revisions(connection: AsyncConnection, ids: Sequence[str]) -> dict[str, int]:

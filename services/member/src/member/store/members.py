@@ -7,20 +7,22 @@ from typing import Any, NamedTuple
 from sqlalchemy import Row, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from member.domain.customer import CustomerId
-from member.domain.membership import Member, MemberId
+from member.domain.customer import CustomerId, PersonId
+from member.domain.membership import Holder, Member, MemberId
 from member.domain.program import ProgramId, TierId
 from member.store.tables import members
 
 _INSERT = text("""
     WITH enrolled AS (
-        INSERT INTO members (member_id, customer_id, program_id, tier_id, tier_since, enrolled_at, revision)
-        SELECT new.member_id, new.customer_id, new.program_id, new.tier_id, new.enrolled_at, new.enrolled_at, 1
+        INSERT INTO members
+            (member_id, customer_id, program_id, person_id, tier_id, tier_since, enrolled_at, revision)
+        SELECT new.member_id, new.customer_id, new.program_id, new.person_id, new.tier_id, new.enrolled_at,
+            new.enrolled_at, 1
         FROM unnest(CAST(:members AS text[]), CAST(:customers AS text[]), CAST(:programs AS text[]),
-                    CAST(:tiers AS text[]), CAST(:instants AS timestamptz[]))
-            AS new(member_id, customer_id, program_id, tier_id, enrolled_at)
-        ORDER BY new.customer_id, new.program_id
-        ON CONFLICT (customer_id, program_id) DO NOTHING
+                    CAST(:persons AS text[]), CAST(:tiers AS text[]), CAST(:instants AS timestamptz[]))
+            AS new(member_id, customer_id, program_id, person_id, tier_id, enrolled_at)
+        ORDER BY new.customer_id, new.program_id, new.person_id
+        ON CONFLICT (customer_id, program_id, person_id) DO NOTHING
         RETURNING member_id, tier_id, enrolled_at
     ), noted AS (
         INSERT INTO tier_history (member_id, revision, tier_id, held_from, recorded_at)
@@ -34,7 +36,7 @@ _MEMBERS_AT = text("""
     SELECT asked.position, members.customer_id, members.member_id, members.program_id, held.tier_id
     FROM unnest(CAST(:customers AS text[]), CAST(:instants AS timestamptz[]))
         WITH ORDINALITY AS asked(customer_id, instant, position)
-    JOIN members ON members.customer_id = asked.customer_id
+    JOIN members ON members.customer_id = asked.customer_id AND members.person_id = ''
     CROSS JOIN LATERAL (
         SELECT tier_history.tier_id FROM tier_history
         WHERE tier_history.member_id = members.member_id AND tier_history.held_from <= asked.instant
@@ -45,8 +47,8 @@ _MEMBERS_AT = text("""
 
 _MEMBERS_OF = text("""
     SELECT members.* FROM members
-    JOIN unnest(CAST(:customers AS text[]), CAST(:programs AS text[])) AS asked(customer_id, program_id)
-        USING (customer_id, program_id)
+    JOIN unnest(CAST(:customers AS text[]), CAST(:programs AS text[]), CAST(:persons AS text[]))
+        AS asked(customer_id, program_id, person_id) USING (customer_id, program_id, person_id)
 """)
 
 
@@ -70,6 +72,7 @@ async def insert_members(connection: AsyncConnection, new: Sequence[Member], *, 
             "members": [member.member_id for member in new],
             "customers": [member.customer_id for member in new],
             "programs": [member.program_id for member in new],
+            "persons": [member.holder.person_id for member in new],
             "tiers": [member.tier_id for member in new],
             "instants": [member.enrolled_at for member in new],
             "recorded_at": recorded_at,
@@ -78,22 +81,20 @@ async def insert_members(connection: AsyncConnection, new: Sequence[Member], *, 
     return {MemberId(row.member_id) for row in written}
 
 
-async def find_member(connection: AsyncConnection, customer_id: CustomerId, program_id: ProgramId) -> Member | None:
-    """The customer's membership in the program, or None."""
-    found = await connection.execute(
-        select(members).where(members.c.customer_id == customer_id, members.c.program_id == program_id)
-    )
-    row = found.one_or_none()
-    return member_from_row(row) if row else None
+async def find_member(connection: AsyncConnection, holder: Holder) -> Member | None:
+    """The holder's membership, or None."""
+    return (await find_members(connection, [holder])).get(holder)
 
 
-async def find_members(
-    connection: AsyncConnection, wanted: Collection[tuple[CustomerId, ProgramId]]
-) -> dict[tuple[CustomerId, ProgramId], Member]:
-    """The memberships of customers in programs, as far as they exist."""
-    asked = {"customers": [customer for customer, _ in wanted], "programs": [program for _, program in wanted]}
+async def find_members(connection: AsyncConnection, wanted: Collection[Holder]) -> dict[Holder, Member]:
+    """The memberships of holders, as far as they exist."""
+    asked = {
+        "customers": [holder.customer_id for holder in wanted],
+        "programs": [holder.program_id for holder in wanted],
+        "persons": [holder.person_id for holder in wanted],
+    }
     found = [member_from_row(row) for row in await connection.execute(_MEMBERS_OF, asked)]
-    return {(member.customer_id, member.program_id): member for member in found}
+    return {member.holder: member for member in found}
 
 
 async def find_members_by_id(connection: AsyncConnection, ids: Collection[MemberId]) -> dict[MemberId, Member]:
@@ -103,7 +104,7 @@ async def find_members_by_id(connection: AsyncConnection, ids: Collection[Member
 
 
 async def members_at(connection: AsyncConnection, asked: Sequence[tuple[CustomerId, datetime]]) -> list[MemberAt]:
-    """Every membership that each customer had at its instant, with the tier held then."""
+    """Every membership that each customer as a whole had at its instant, with the tier held then."""
     found = await connection.execute(
         _MEMBERS_AT,
         {"customers": [customer for customer, _ in asked], "instants": [instant for _, instant in asked]},
@@ -124,8 +125,7 @@ def member_from_row(row: Row[Any]) -> Member:
     """A membership from a row that has all columns of the table."""
     return Member(
         MemberId(row.member_id),
-        CustomerId(row.customer_id),
-        ProgramId(row.program_id),
+        Holder(CustomerId(row.customer_id), ProgramId(row.program_id), PersonId(row.person_id)),
         TierId(row.tier_id),
         tier_since=row.tier_since,
         enrolled_at=row.enrolled_at,

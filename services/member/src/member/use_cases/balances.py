@@ -7,21 +7,19 @@ from chassis.errors import InvalidArgument
 from chassis.paging import Page
 from ledger import EntryRecord
 
-from member.domain.customer import CustomerId
-from member.domain.membership import Member, MemberNotFound
+from member.domain.membership import Holder, Member, MemberNotFound
 from member.domain.points import PointsBalance
-from member.domain.program import ProgramId
 from member.store import Connection, members, points
 
 EXPIRIES_SHOWN = 10
 
 
 async def get_balance(
-    connection: Connection, customer_id: CustomerId, program_id: ProgramId, *, as_of: datetime | None
+    connection: Connection, holder: Holder, *, as_of: datetime | None
 ) -> tuple[PointsBalance, list[tuple[datetime, int]]]:
     """The points at an instant, or as last booked where none is given, and what is left now and expires next after
     it: instants and points, soonest first."""
-    member = await _member(connection, customer_id, program_id)
+    member = await _member(connection, holder)
     if as_of is None:
         balance = await points.balance_booked(connection, member.member_id)
     else:
@@ -33,19 +31,17 @@ async def get_balance(
     return balance, sorted(expiring.items())[:EXPIRIES_SHOWN]
 
 
-async def list_entries(
-    connection: Connection, customer_id: CustomerId, program_id: ProgramId, page: Page
-) -> list[EntryRecord]:
+async def list_entries(connection: Connection, holder: Holder, page: Page) -> list[EntryRecord]:
     """Entries, newest first, one more than the page holds where there are more."""
     if page.after is not None and not (page.after.isascii() and page.after.isdigit() and len(page.after) < 19):
         raise InvalidArgument("page_token", "is not a token that a list call returned")
-    member = await _member(connection, customer_id, program_id)
+    member = await _member(connection, holder)
     before = None if page.after is None else int(page.after)
     return await points.list_entries(connection, member.member_id, before=before, limit=page.wanted)
 
 
-async def _member(connection: Connection, customer_id: CustomerId, program_id: ProgramId) -> Member:
-    member = await members.find_member(connection, customer_id, program_id)
+async def _member(connection: Connection, holder: Holder) -> Member:
+    member = await members.find_member(connection, holder)
     if member is None:
-        raise MemberNotFound(customer_id, program_id)
+        raise MemberNotFound(holder)
     return member

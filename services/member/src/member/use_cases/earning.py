@@ -10,7 +10,7 @@ from chassis.work import Transaction
 from ledger import Posted, SourceReused
 
 from member.domain.customer import CustomerId
-from member.domain.membership import Member, MemberId, MemberNotFound
+from member.domain.membership import Holder, Member, MemberId, MemberNotFound
 from member.domain.points import (
     Grant,
     PointsBalance,
@@ -32,8 +32,7 @@ class AwardPoints:
     """Give points for a reason; they expire after the program's lifetime of points where `expires_at` is None."""
 
     transaction_id: str
-    customer_id: CustomerId
-    program_id: ProgramId
+    holder: Holder
     points: int
     reason: str
     occurred_at: datetime
@@ -70,13 +69,13 @@ class Booked:
 
 async def award_points(transaction: Transaction, commands: Sequence[AwardPoints]) -> list[Booked | Refusal]:
     """Give points to members; MemberNotFound for a customer who is none."""
-    wanted = {(command.customer_id, command.program_id) for command in commands}
+    wanted = {command.holder for command in commands}
     found = await members.find_members(transaction.connection, wanted)
-    known = await programs.find_programs(transaction.connection, {program_id for _, program_id in found})
+    known = await programs.find_programs(transaction.connection, {holder.program_id for holder in found})
     outcomes: list[Grant | Refusal] = [
-        _award(command, member, known[command.program_id])
-        if (member := found.get((command.customer_id, command.program_id)))
-        else MemberNotFound(command.customer_id, command.program_id)
+        _award(command, member, known[member.program_id])
+        if (member := found.get(command.holder))
+        else MemberNotFound(command.holder)
         for command in commands
     ]
     grants = [outcome for outcome in outcomes if isinstance(outcome, Grant)]

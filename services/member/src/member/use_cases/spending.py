@@ -8,9 +8,8 @@ from chassis.work import Transaction
 from ledger import HoldNotFound, Posted
 
 from member.domain.customer import CustomerId
-from member.domain.membership import Member, MemberNotFound
+from member.domain.membership import Holder, Member, MemberNotFound
 from member.domain.points import Hold, HoldEnd, PointsRedeemed, check_points
-from member.domain.program import ProgramId
 from member.domain.text import check_reason
 from member.store import members, points
 from member.use_cases.earning import Booked
@@ -24,8 +23,7 @@ class HoldPoints:
     """Set points aside until `expires_at` (exclusive, business time), when the hold ends by itself."""
 
     hold_id: str
-    customer_id: CustomerId
-    program_id: ProgramId
+    holder: Holder
     points: int
     reason: str
     occurred_at: datetime
@@ -69,9 +67,9 @@ class Expired:
 
 async def hold_points(transaction: Transaction, command: HoldPoints) -> Booked:
     """Set points aside; MemberNotFound, or InsufficientBalance where fewer are free."""
-    member = await members.find_member(transaction.connection, command.customer_id, command.program_id)
+    member = await members.find_member(transaction.connection, command.holder)
     if member is None:
-        raise MemberNotFound(command.customer_id, command.program_id)
+        raise MemberNotFound(command.holder)
     hold = Hold(
         command.hold_id, member.member_id, command.points, command.reason, command.occurred_at, command.expires_at
     )

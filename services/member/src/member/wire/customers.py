@@ -3,7 +3,8 @@
 from chassis import times
 from chassis.errors import InvalidArgument
 from chassis.ids import check_id
-from touchstone.member.v1 import member_pb2, member_service_pb2
+from touchstone.member.v1 import customer_service_pb2 as customer_pb
+from touchstone.member.v1 import member_pb2
 
 from member.domain.customer import (
     ContactAddress,
@@ -43,7 +44,7 @@ def customer_kind_to_proto(kind: CustomerKind) -> member_pb2.CustomerKind.ValueT
     return _CUSTOMER_KINDS[kind]
 
 
-def upsert_from_proto(request: member_service_pb2.UpsertCustomerRequest) -> UpsertCustomer:
+def upsert_from_proto(request: customer_pb.UpsertCustomerRequest) -> UpsertCustomer:
     """The customer to put, or InvalidArgument naming every field that is wrong."""
     customer = request.customer
     kind = _CUSTOMER_KINDS_KNOWN.get(customer.kind)
@@ -61,9 +62,9 @@ def upsert_from_proto(request: member_service_pb2.UpsertCustomerRequest) -> Upse
     )
 
 
-def put_customer_to_proto(put: PutCustomer) -> member_service_pb2.UpsertCustomerResponse:
+def put_customer_to_proto(put: PutCustomer) -> customer_pb.UpsertCustomerResponse:
     """The customer as stored."""
-    return member_service_pb2.UpsertCustomerResponse(customer=customer_to_proto(put.customer), created=put.created)
+    return customer_pb.UpsertCustomerResponse(customer=customer_to_proto(put.customer), created=put.created)
 
 
 def customer_to_proto(customer: Customer) -> member_pb2.Customer:
@@ -95,9 +96,9 @@ def customer_to_proto(customer: Customer) -> member_pb2.Customer:
     )
 
 
-def contact_address_to_proto(address: ContactAddress) -> member_service_pb2.GetContactAddressResponse:
+def contact_address_to_proto(address: ContactAddress) -> customer_pb.GetContactAddressResponse:
     """Where to reach a customer."""
-    return member_service_pb2.GetContactAddressResponse(
+    return customer_pb.GetContactAddressResponse(
         display_name=address.display_name, phone=address.phone, email=address.email
     )
 

@@ -28,8 +28,9 @@ def member_enrolled_to_proto(fact: MemberEnrolled) -> member_events_pb2.MemberEn
     """The event of a new membership."""
     return member_events_pb2.MemberEnrolled(
         member_id=fact.member_id,
-        customer_id=fact.customer_id,
-        program_id=fact.program_id,
+        customer_id=fact.holder.customer_id,
+        program_id=fact.holder.program_id,
+        person_id=fact.holder.person_id,
         tier_id=fact.tier_id,
         occurred_at=times.to_proto(fact.occurred_at),
     )
@@ -39,8 +40,9 @@ def tier_changed_to_proto(fact: TierChanged) -> member_events_pb2.TierChanged:
     """The event of a tier; the previous one is empty at the first."""
     return member_events_pb2.TierChanged(
         member_id=fact.member_id,
-        customer_id=fact.customer_id,
-        program_id=fact.program_id,
+        customer_id=fact.holder.customer_id,
+        program_id=fact.holder.program_id,
+        person_id=fact.holder.person_id,
         previous_tier_id=fact.previous.tier_id if fact.previous else "",
         previous_rank=fact.previous.rank if fact.previous else 0,
         tier_id=fact.tier.tier_id,

@@ -12,13 +12,14 @@ from chassis.ids import check_id, check_request_id
 from chassis.money import Money
 from ledger import EntryRecord
 from touchstone.billing.v1 import billing_events_pb2
-from touchstone.member.v1 import member_pb2, member_service_pb2
+from touchstone.member.v1 import member_pb2
+from touchstone.member.v1 import points_service_pb2 as points_pb
 
 from member.domain.points import HoldEnd, PointsBalance, PointsKind
 from member.use_cases.earning import AwardPoints, Booked, RewardPayment
 from member.use_cases.spending import ConfirmHold, Expired, HoldPoints, ReleaseHold
 from member.wire.customers import customer_id_from_proto
-from member.wire.memberships import program_id_from_proto
+from member.wire.memberships import holder_from_proto
 
 _TRANSACTIONS = UUID("6f7b1f0c-5f1d-4a53-9a3e-2c1d6f0f9b41")
 
@@ -30,12 +31,11 @@ def transaction_id_of(use_case: str, request_id: str) -> str:
     return str(uuid5(_TRANSACTIONS, f"{use_case}\n{caller}\n{check_request_id(request_id)}"))
 
 
-def award_from_proto(request: member_service_pb2.EarnPointsRequest) -> AwardPoints:
+def award_from_proto(request: points_pb.EarnPointsRequest) -> AwardPoints:
     """The points to give, or InvalidArgument."""
     return AwardPoints(
         transaction_id=transaction_id_of("earn_points", request.request_id),
-        customer_id=customer_id_from_proto(request.customer_id),
-        program_id=program_id_from_proto(request.program_id),
+        holder=holder_from_proto(request),
         points=request.points,
         reason=request.reason,
         occurred_at=times.from_proto(request.occurred_at, "occurred_at"),
@@ -43,19 +43,16 @@ def award_from_proto(request: member_service_pb2.EarnPointsRequest) -> AwardPoin
     )
 
 
-def awarded_to_proto(booked: Booked) -> member_service_pb2.EarnPointsResponse:
+def awarded_to_proto(booked: Booked) -> points_pb.EarnPointsResponse:
     """The points given."""
-    return member_service_pb2.EarnPointsResponse(
-        transaction_id=booked.transaction_id, balance=balance_to_proto(booked.balance)
-    )
+    return points_pb.EarnPointsResponse(transaction_id=booked.transaction_id, balance=balance_to_proto(booked.balance))
 
 
-def hold_from_proto(request: member_service_pb2.HoldPointsRequest) -> HoldPoints:
+def hold_from_proto(request: points_pb.HoldPointsRequest) -> HoldPoints:
     """The points to set aside, or InvalidArgument."""
     return HoldPoints(
         hold_id=transaction_id_of("hold_points", request.request_id),
-        customer_id=customer_id_from_proto(request.customer_id),
-        program_id=program_id_from_proto(request.program_id),
+        holder=holder_from_proto(request),
         points=request.points,
         reason=request.reason,
         occurred_at=times.from_proto(request.occurred_at, "occurred_at"),
@@ -63,45 +60,41 @@ def hold_from_proto(request: member_service_pb2.HoldPointsRequest) -> HoldPoints
     )
 
 
-def held_to_proto(booked: Booked) -> member_service_pb2.HoldPointsResponse:
+def held_to_proto(booked: Booked) -> points_pb.HoldPointsResponse:
     """The hold."""
-    return member_service_pb2.HoldPointsResponse(
-        hold_id=booked.transaction_id, balance=balance_to_proto(booked.balance)
-    )
+    return points_pb.HoldPointsResponse(hold_id=booked.transaction_id, balance=balance_to_proto(booked.balance))
 
 
-def confirm_from_proto(request: member_service_pb2.ConfirmHoldRequest) -> ConfirmHold:
+def confirm_from_proto(request: points_pb.ConfirmHoldRequest) -> ConfirmHold:
     """The hold to spend, or InvalidArgument; no points said means all."""
     return ConfirmHold(
         customer_id_from_proto(request.customer_id), _hold_end("confirm_hold", request), points=request.points or None
     )
 
 
-def confirmed_to_proto(booked: Booked) -> member_service_pb2.ConfirmHoldResponse:
+def confirmed_to_proto(booked: Booked) -> points_pb.ConfirmHoldResponse:
     """The points spent."""
-    return member_service_pb2.ConfirmHoldResponse(
-        transaction_id=booked.transaction_id, balance=balance_to_proto(booked.balance)
-    )
+    return points_pb.ConfirmHoldResponse(transaction_id=booked.transaction_id, balance=balance_to_proto(booked.balance))
 
 
-def release_from_proto(request: member_service_pb2.ReleaseHoldRequest) -> ReleaseHold:
+def release_from_proto(request: points_pb.ReleaseHoldRequest) -> ReleaseHold:
     """The hold to free, or InvalidArgument."""
     return ReleaseHold(customer_id_from_proto(request.customer_id), _hold_end("release_hold", request))
 
 
-def released_to_proto(booked: Booked) -> member_service_pb2.ReleaseHoldResponse:
+def released_to_proto(booked: Booked) -> points_pb.ReleaseHoldResponse:
     """The points freed."""
-    return member_service_pb2.ReleaseHoldResponse(balance=balance_to_proto(booked.balance))
+    return points_pb.ReleaseHoldResponse(balance=balance_to_proto(booked.balance))
 
 
-def expire_from_proto(request: member_service_pb2.ExpirePointsRequest) -> datetime:
+def expire_from_proto(request: points_pb.ExpirePointsRequest) -> datetime:
     """Until when expiries are to be booked, or InvalidArgument."""
     return times.from_proto(request.as_of, "as_of")
 
 
-def expired_to_proto(expired: Expired) -> member_service_pb2.ExpirePointsResponse:
+def expired_to_proto(expired: Expired) -> points_pb.ExpirePointsResponse:
     """What was booked."""
-    return member_service_pb2.ExpirePointsResponse(accounts=expired.accounts, points=expired.points)
+    return points_pb.ExpirePointsResponse(accounts=expired.accounts, points=expired.points)
 
 
 def balance_to_proto(balance: PointsBalance) -> member_pb2.PointsBalance:
@@ -117,12 +110,12 @@ def balance_to_proto(balance: PointsBalance) -> member_pb2.PointsBalance:
 
 def balance_answer_to_proto(
     balance: PointsBalance, expiries: Sequence[tuple[datetime, int]]
-) -> member_service_pb2.GetPointsBalanceResponse:
+) -> points_pb.GetPointsBalanceResponse:
     """The points, and what expires next."""
-    return member_service_pb2.GetPointsBalanceResponse(
+    return points_pb.GetPointsBalanceResponse(
         balance=balance_to_proto(balance),
         expiries=[
-            member_service_pb2.PointsExpiry(points=points, expires_at=times.to_proto(expires_at))
+            points_pb.PointsExpiry(points=points, expires_at=times.to_proto(expires_at))
             for expires_at, points in expiries
         ],
     )
@@ -154,9 +147,7 @@ def order_from_delivery(delivery: Delivery[billing_events_pb2.AccountCharged]) -
     return _payment(delivery, delivery.message, PointsKind.EARN_ORDER)
 
 
-def _hold_end(
-    use_case: str, request: member_service_pb2.ConfirmHoldRequest | member_service_pb2.ReleaseHoldRequest
-) -> HoldEnd:
+def _hold_end(use_case: str, request: points_pb.ConfirmHoldRequest | points_pb.ReleaseHoldRequest) -> HoldEnd:
     return HoldEnd(
         transaction_id_of(use_case, request.request_id),
         check_id("hold_id", request.hold_id),
