@@ -20,6 +20,7 @@ from rich.table import Table
 from touchstone.common.v1 import operations_service_pb2 as pb
 from touchstone.common.v1 import operations_service_pb2_grpc
 
+from chassis.contracts import contract_modules
 from chassis.reconciliation import compare, republish
 from chassis.rpc.client import open_channel
 from chassis.rpc.errors import remote_refusal
@@ -157,8 +158,7 @@ async def show_events(
 
 def _event(row: pb.OutboxRow) -> Any:
     """The event inside a row, by the message type that the contracts name."""
-    for name in NAMES:
-        __import__(f"touchstone.{name}.v1.{name}_events_pb2")
+    contract_modules()
     return symbol_database.Default().GetSymbol(row.event_type).FromString(row.payload)
 
 

@@ -3,13 +3,22 @@
 import os
 import sys
 from pathlib import Path
-from typing import Literal, NoReturn, Self, TypeVar
+from typing import Annotated, Literal, NoReturn, Self, TypeVar
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import AfterValidator, Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 PREFIX = "TOUCHSTONE_"
 S = TypeVar("S", bound="ProcessSettings")
+
+
+def _known_timezone(name: str) -> str:
+    try:
+        ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError) as error:
+        raise ValueError(f"{name!r} is not a time zone of the IANA database") from error
+    return name
 
 
 class ProcessSettings(BaseSettings):
@@ -43,8 +52,16 @@ class ServiceSettings(ProcessSettings):
     event_tries: int = Field(8, ge=1, description="Deliveries of an event that fails before it is put aside.")
     event_retry_seconds: float = Field(0.5, gt=0, description="Delay before the second try; doubles, up to a minute.")
     grpc_port: int = Field(50051, ge=0, le=65535, description="Port of gRPC; 0 takes a free one.")
+    business_timezone: Annotated[str, AfterValidator(_known_timezone)] = Field(
+        "UTC", description="Time zone of the operator's days and months; days already stored stay as they are."
+    )
     timed_work: bool = Field(True, description="Whether this process does what the calendar asks for by itself.")
     in_flight_max: int = Field(1000, ge=1, description="Calls in work at once; more are refused.")
+
+    @property
+    def zone(self) -> ZoneInfo:
+        """The time zone of the operator's days."""
+        return ZoneInfo(self.business_timezone)
 
     @model_validator(mode="after")
     def _addresses(self) -> Self:

@@ -10,14 +10,14 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from chassis.errors import InvalidArgument
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_END = datetime(9900, 1, 1, tzinfo=UTC)
-_SECONDS_END = int(_END.timestamp())
+EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
+LATEST = datetime(9900, 1, 1, tzinfo=UTC)
+_SECONDS_END = int(LATEST.timestamp())
 
 
 def to_proto(instant: datetime) -> Timestamp:
     """The instant as a protobuf timestamp."""
-    since = instant - _EPOCH
+    since = instant - EARLIEST
     return Timestamp(seconds=since.days * 86400 + since.seconds, nanos=since.microseconds * 1000)
 
 
@@ -27,8 +27,8 @@ def from_proto(timestamp: Timestamp, field: str) -> datetime:
     if not seconds and not nanos:
         raise InvalidArgument(field, "is required")
     if not 0 <= seconds < _SECONDS_END or not 0 <= nanos < 1_000_000_000:
-        raise InvalidArgument(field, f"must lie from 1970 to {_END.year - 1}")
-    return _EPOCH + timedelta(seconds=seconds, microseconds=nanos // 1000)
+        raise InvalidArgument(field, f"must lie from 1970 to {LATEST.year - 1}")
+    return EARLIEST + timedelta(seconds=seconds, microseconds=nanos // 1000)
 
 
 def from_proto_or(timestamp: Timestamp, field: str, default: datetime) -> datetime:

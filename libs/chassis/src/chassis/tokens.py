@@ -5,7 +5,6 @@ and never imports this module. A token is an RFC 9068 access token signed with E
 spaces, and `customer_id` marks the token of a member who may see nobody else's data.
 """
 
-import importlib
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -15,8 +14,10 @@ from typing import Any
 
 from joserfc import jwt
 from joserfc.jwk import ECKey
+from touchstone.common.v1.access_pb2 import access
 
 from chassis import clock
+from chassis.contracts import services
 from chassis.ids import new_id
 
 ALGORITHM = "ES256"
@@ -92,12 +93,5 @@ class Minter:
 
 def all_scopes() -> frozenset[str]:
     """Every scope that a method of any service asks for, read from the contracts."""
-    access = importlib.import_module("touchstone.common.v1.access_pb2").access
-    return frozenset(scope for method in _methods() for scope in method.GetOptions().Extensions[access].scopes)
-
-
-def _methods() -> Iterable[Any]:
-    packages = {name: f"touchstone.{name}.v1.{name}_service_pb2" for name in SERVICE_SCOPES if name != "gateway"}
-    for module in (*packages.values(), "touchstone.common.v1.operations_service_pb2"):
-        for service in importlib.import_module(module).DESCRIPTOR.services_by_name.values():
-            yield from service.methods
+    methods = (method for service in services() for method in service.methods)
+    return frozenset(scope for method in methods for scope in method.GetOptions().Extensions[access].scopes)
