@@ -1,5 +1,6 @@
 """Points: what money gives, which movements there are, and the facts told about them."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -17,17 +18,51 @@ _MINOR_UNITS_PER_RATE = 100 * 100
 
 
 class PointsKind(StrEnum):
-    """Why points moved; the first three are earned and count for the tier."""
+    """Why points moved; the kinds that begin with `earn` give points and count for the tier."""
 
     EARN_RECHARGE = "earn_recharge"
     EARN_ORDER = "earn_order"
     EARN_AWARD = "earn_award"
+    EARN_SUBSCRIPTION = "earn_subscription"
+    EARN_TASK = "earn_task"
+    EARN_ACTIVITY = "earn_activity"
+    EARN_CAMPAIGN = "earn_campaign"
+    EARN_TENURE = "earn_tenure"
+    EARN_UPGRADE = "earn_upgrade"
+    EARN_ENROLMENT = "earn_enrolment"
+    EARN_OCCASION = "earn_occasion"
+    EARN_EXCLUSIVE = "earn_exclusive"
     HOLD = "hold"
     REDEEM = "redeem"
     RELEASE = "release"
+    TAKE_BACK = "take_back"
 
 
-EARNED = (PointsKind.EARN_RECHARGE, PointsKind.EARN_ORDER, PointsKind.EARN_AWARD)
+class EarnClass(StrEnum):
+    """The three sorts of points: for what is paid, for what is done, and for being a member."""
+
+    SUBSCRIPTION = "subscription"
+    ACTIVITY = "activity"
+    EXCLUSIVE = "exclusive"
+
+
+CLASS_OF: Mapping[PointsKind, EarnClass] = {
+    PointsKind.EARN_RECHARGE: EarnClass.SUBSCRIPTION,
+    PointsKind.EARN_ORDER: EarnClass.SUBSCRIPTION,
+    PointsKind.EARN_SUBSCRIPTION: EarnClass.SUBSCRIPTION,
+    PointsKind.EARN_AWARD: EarnClass.ACTIVITY,
+    PointsKind.EARN_TASK: EarnClass.ACTIVITY,
+    PointsKind.EARN_ACTIVITY: EarnClass.ACTIVITY,
+    PointsKind.EARN_CAMPAIGN: EarnClass.ACTIVITY,
+    PointsKind.EARN_TENURE: EarnClass.EXCLUSIVE,
+    PointsKind.EARN_UPGRADE: EarnClass.EXCLUSIVE,
+    PointsKind.EARN_ENROLMENT: EarnClass.EXCLUSIVE,
+    PointsKind.EARN_OCCASION: EarnClass.EXCLUSIVE,
+    PointsKind.EARN_EXCLUSIVE: EarnClass.EXCLUSIVE,
+}
+"""Every kind that gives points, with the sort of its points."""
+
+EARNED = tuple(CLASS_OF)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,13 +76,15 @@ class Share:
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """Points to be given for one cause, to each of its memberships."""
+    """Points to be given for one cause, to each of its memberships; `rule_id` names what gave them, where something
+    other than the caller's word did: a rule, a task, an activity."""
 
     transaction_id: str
     kind: PointsKind
     reason: str
     occurred_at: datetime
     shares: tuple[Share, ...]
+    rule_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -210,7 +210,7 @@ def _post(grant: Grant) -> Post:
         source=Source(grant.transaction_id),
         kind=grant.kind,
         occurred_at=grant.occurred_at,
-        metadata={"reason": grant.reason},
+        metadata={"reason": grant.reason, "rule": grant.rule_id} if grant.rule_id else {"reason": grant.reason},
         entries=(Entry(_ISSUED, -sum(share.points for share in grant.shares)), *given),
     )
 

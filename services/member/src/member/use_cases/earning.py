@@ -105,6 +105,18 @@ async def reward_payments(transaction: Transaction, payments: Sequence[RewardPay
             raise outcome
 
 
+async def give_points(transaction: Transaction, grants: Sequence[Grant]) -> list[Posted | Refusal]:
+    """Give points as the grants say, each with its own outcome; SourceReused for one that was given before.
+
+    Call it once in a transaction, with everything there is to give.
+    """
+    if not grants:
+        return []
+    ids = {share.member_id for grant in grants for share in grant.shares}
+    found = await members.find_members_by_id(transaction.connection, ids)
+    return await _give(transaction, grants, found.values())
+
+
 async def _give(
     transaction: Transaction, grants: Sequence[Grant], holders: Collection[Member | members.MemberAt]
 ) -> list[Posted | Refusal]:
