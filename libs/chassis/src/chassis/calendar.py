@@ -11,7 +11,9 @@ from enum import StrEnum
 from typing import NamedTuple, assert_never
 from zoneinfo import ZoneInfo
 
-from chassis.times import EARLIEST, LATEST
+# The instants that the platform takes in. The century below the calendar's end is left to what domains add.
+EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
+LATEST = datetime(9900, 1, 1, tzinfo=UTC)
 
 _DAYS_OF_WEEK = 7
 _MONTHS_OF_QUARTER = 3

@@ -4,14 +4,15 @@ The century below the calendar's end is left to what domains add: due dates, exp
 end that nothing can be added to it would be taken in, and break whatever is worked out from it later.
 """
 
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from chassis.calendar import EARLIEST, LATEST
 from chassis.errors import InvalidArgument
 
-EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
-LATEST = datetime(9900, 1, 1, tzinfo=UTC)
+__all__ = ["EARLIEST", "LATEST", "from_proto", "to_proto"]
+
 _SECONDS_END = int(LATEST.timestamp())
 
 
