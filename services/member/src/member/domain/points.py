@@ -1,68 +1,22 @@
 """Points: what money gives, which movements there are, and the facts told about them."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from enum import StrEnum
 
 from chassis.errors import InvalidArgument
+from chassis.money import Money
 
 from member.domain.customer import CustomerId
-from member.domain.membership import MemberId
+from member.domain.kinds import CLASS_OF, EARNED, EarnClass, PointsKind
+from member.domain.membership import Holder, MemberId
+
+__all__ = ["CLASS_OF", "EARNED", "EarnClass", "PointsKind"]  # what a kind is stands beside, for the rules of tiers
 
 ASSET = "points"
 MAX_POINTS = 10**12
 
 # An earn rate is points for 100 units of the currency, an amount is in hundredths of the unit.
 _MINOR_UNITS_PER_RATE = 100 * 100
-
-
-class PointsKind(StrEnum):
-    """Why points moved; the kinds that begin with `earn` give points and count for the tier."""
-
-    EARN_RECHARGE = "earn_recharge"
-    EARN_ORDER = "earn_order"
-    EARN_AWARD = "earn_award"
-    EARN_SUBSCRIPTION = "earn_subscription"
-    EARN_TASK = "earn_task"
-    EARN_ACTIVITY = "earn_activity"
-    EARN_CAMPAIGN = "earn_campaign"
-    EARN_TENURE = "earn_tenure"
-    EARN_UPGRADE = "earn_upgrade"
-    EARN_ENROLMENT = "earn_enrolment"
-    EARN_OCCASION = "earn_occasion"
-    EARN_EXCLUSIVE = "earn_exclusive"
-    HOLD = "hold"
-    REDEEM = "redeem"
-    RELEASE = "release"
-    TAKE_BACK = "take_back"
-
-
-class EarnClass(StrEnum):
-    """The three sorts of points: for what is paid, for what is done, and for being a member."""
-
-    SUBSCRIPTION = "subscription"
-    ACTIVITY = "activity"
-    EXCLUSIVE = "exclusive"
-
-
-CLASS_OF: Mapping[PointsKind, EarnClass] = {
-    PointsKind.EARN_RECHARGE: EarnClass.SUBSCRIPTION,
-    PointsKind.EARN_ORDER: EarnClass.SUBSCRIPTION,
-    PointsKind.EARN_SUBSCRIPTION: EarnClass.SUBSCRIPTION,
-    PointsKind.EARN_AWARD: EarnClass.ACTIVITY,
-    PointsKind.EARN_TASK: EarnClass.ACTIVITY,
-    PointsKind.EARN_ACTIVITY: EarnClass.ACTIVITY,
-    PointsKind.EARN_CAMPAIGN: EarnClass.ACTIVITY,
-    PointsKind.EARN_TENURE: EarnClass.EXCLUSIVE,
-    PointsKind.EARN_UPGRADE: EarnClass.EXCLUSIVE,
-    PointsKind.EARN_ENROLMENT: EarnClass.EXCLUSIVE,
-    PointsKind.EARN_OCCASION: EarnClass.EXCLUSIVE,
-    PointsKind.EARN_EXCLUSIVE: EarnClass.EXCLUSIVE,
-}
-"""Every kind that gives points, with the sort of its points."""
-
-EARNED = tuple(CLASS_OF)
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +69,8 @@ class ExpiredShare:
     member_id: MemberId
     points: int
     occurred_at: datetime
+    balance_after: int
+    account_version: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +103,7 @@ class PointsEarned:
     """Effect: points were given."""
 
     member_id: MemberId
-    customer_id: CustomerId
+    holder: Holder
     points: int
     balance_after: int
     kind: PointsKind
@@ -163,15 +119,18 @@ class PointsEarned:
 
 @dataclass(frozen=True, slots=True)
 class PointsRedeemed:
-    """Effect: points were spent."""
+    """Effect: points were spent; `cash_off` is what the whole transaction is worth, None unless it was for money."""
 
     member_id: MemberId
-    customer_id: CustomerId
+    holder: Holder
     points: int
     balance_after: int
     transaction_id: str
     occurred_at: datetime
     account_version: int
+    purpose: str = ""
+    reference: str = ""
+    cash_off: Money | None = None
 
     @property
     def aggregate_id(self) -> str:
@@ -184,9 +143,11 @@ class PointsExpired:
     """Effect: points reached the end of their life unused."""
 
     member_id: MemberId
-    customer_id: CustomerId
+    holder: Holder
     points: int
+    balance_after: int
     occurred_at: datetime
+    account_version: int
 
     @property
     def aggregate_id(self) -> str:

@@ -4,13 +4,17 @@ Tiers move here and nowhere else, at an instant of business time: what an order 
 happened, and never on the order in which events arrive.
 """
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from chassis.errors import Refusal
+from chassis.money import Money
 from chassis.work import Transaction
 
-from member.domain.membership import TierMove, tier_moved
-from member.domain.program import EvaluationTooOld, Program, ProgramId, ProgramNotFound
+from member.domain.customer import CustomerId
+from member.domain.membership import MemberId, TierMove, tier_moved
+from member.domain.program import EvaluationTooOld, Program, ProgramId, ProgramNotFound, TierId
 from member.store import programs, tiers
 
 MEMBERS_PER_ROUND = 5_000
@@ -67,3 +71,50 @@ async def _begin(transaction: Transaction, command: EvaluateTiers) -> tuple[Prog
 
 def _move(program: Program, moved: tiers.Moved) -> TierMove:
     return TierMove(moved.member, program.tier(moved.previous_tier_id), program.tier(moved.member.tier_id))
+
+
+@dataclass(frozen=True, slots=True)
+class Spending:
+    """Money that a customer recharged or was charged; `source` names the event, so that it counts once."""
+
+    source: str
+    customer_id: CustomerId
+    recharged: bool
+    amount: Money
+    occurred_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """Put a member into a tier whatever it asks for, from `occurred_at` on; it holds at least until `holds_until`, or
+    as long as the program's validity says where that is None. Where `at_revision` is given, only a member that stands
+    at this revision is moved: nothing happened to it since."""
+
+    member_id: MemberId
+    tier_id: TierId
+    occurred_at: datetime
+    holds_until: datetime | None = None
+    at_revision: int | None = None
+
+
+async def note_spending(transaction: Transaction, spendings: Sequence[Spending]) -> None:
+    """Keep what counts as spend for tiers; one that is known changes nothing. Judge the customers afterwards."""
+
+
+async def judge_upgrades(transaction: Transaction, at: Mapping[MemberId, datetime]) -> None:
+    """Judge members at an instant each, and raise at once those who reached a better tier.
+
+    For after points were posted, in the same transaction; nobody of a program whose active version moves only at the
+    evaluation is looked at."""
+
+
+async def judge_customers(transaction: Transaction, at: Mapping[CustomerId, datetime]) -> None:
+    """Judge every membership of these customers at an instant each, as `judge_upgrades` does: after spend was noted,
+    or a service line changed."""
+
+
+async def place_members(
+    transaction: Transaction, placements: Sequence[Placement], *, reason: str
+) -> list[TierMove | Refusal]:
+    """Put members into tiers; `reason` stands in their history."""
+    return []
