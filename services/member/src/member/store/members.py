@@ -61,6 +61,11 @@ class MemberAt(NamedTuple):
     program_id: ProgramId
     tier_id: TierId
 
+    @property
+    def holder(self) -> Holder:
+        """The customer as a whole, which is what payments earn for."""
+        return Holder(self.customer_id, self.program_id)
+
 
 async def insert_members(connection: AsyncConnection, new: Sequence[Member], *, recorded_at: datetime) -> set[MemberId]:
     """Write memberships with their first tier; returns those written: a customer is a member of a program once."""

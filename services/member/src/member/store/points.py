@@ -127,7 +127,9 @@ def expired_shares(posted: Collection[Posted]) -> list[ExpiredShare]:
     """Points whose end was booked by these transactions or around them."""
     everything = [each for one in posted for each in (one, *one.settled)]
     return [
-        ExpiredShare(_member_id(line.account), -line.amount, each.occurred_at)
+        ExpiredShare(
+            _member_id(line.account), -line.amount, each.occurred_at, line.balance_after, line.account_version
+        )
         for each in everything
         if each.kind == LOT_EXPIRY
         for line in each.lines

@@ -121,10 +121,10 @@ async def _give(
     transaction: Transaction, grants: Sequence[Grant], holders: Collection[Member | members.MemberAt]
 ) -> list[Posted | Refusal]:
     outcomes = await points.post_grants(transaction.connection, grants, recorded_at=transaction.recorded_at)
-    customers = {holder.member_id: holder.customer_id for holder in holders}
+    owners = {holder.member_id: holder.holder for holder in holders}
     posted = [outcome for outcome in outcomes if isinstance(outcome, Posted)]
     for each in posted:
-        _tell_earned(transaction, each, customers)
+        _tell_earned(transaction, each, owners)
     await tell_expired(transaction, points.expired_shares(posted))
     return outcomes
 
@@ -170,12 +170,12 @@ def _booked(posted: Posted | Refusal) -> Booked | Refusal:
     return Booked(posted.source, points.balance_after(posted))
 
 
-def _tell_earned(transaction: Transaction, posted: Posted, customers: dict[MemberId, CustomerId]) -> None:
+def _tell_earned(transaction: Transaction, posted: Posted, holders: dict[MemberId, Holder]) -> None:
     for balance, earned in points.steps(posted):
         transaction.emit(
             PointsEarned(
                 balance.member_id,
-                customers[balance.member_id],
+                holders[balance.member_id],
                 earned,
                 balance_after=balance.balance,
                 kind=PointsKind(posted.kind),

@@ -124,7 +124,7 @@ def _redeemed(member: Member, posted: Posted) -> PointsRedeemed:
     ((balance, moved),) = points.steps(posted)
     return PointsRedeemed(
         member.member_id,
-        member.customer_id,
+        member.holder,
         -moved,
         balance_after=balance.balance,
         transaction_id=posted.source,

@@ -14,5 +14,13 @@ async def tell_expired(transaction: Transaction, expired: Sequence[ExpiredShare]
         return
     found = await members.find_members_by_id(transaction.connection, {share.member_id for share in expired})
     for share in expired:
-        customer_id = found[share.member_id].customer_id
-        transaction.emit(PointsExpired(share.member_id, customer_id, share.points, share.occurred_at))
+        transaction.emit(
+            PointsExpired(
+                share.member_id,
+                found[share.member_id].holder,
+                share.points,
+                balance_after=share.balance_after,
+                occurred_at=share.occurred_at,
+                account_version=share.account_version,
+            )
+        )

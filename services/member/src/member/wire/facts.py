@@ -9,9 +9,10 @@ from google.protobuf.message import Message
 from touchstone.member.v1 import member_events_pb2
 
 from member.domain.customer import CustomerRegistered
-from member.domain.membership import MemberEnrolled, TierChanged
+from member.domain.membership import Holder, MemberEnrolled, TierChanged
 from member.domain.points import PointsEarned, PointsExpired, PointsRedeemed
 from member.wire.customers import customer_kind_to_proto
+from member.wire.money import money_to_proto
 
 
 def customer_registered_to_proto(fact: CustomerRegistered) -> member_events_pb2.CustomerRegistered:
@@ -56,7 +57,7 @@ def points_earned_to_proto(fact: PointsEarned) -> member_events_pb2.PointsEarned
     """The event of points given."""
     return member_events_pb2.PointsEarned(
         member_id=fact.member_id,
-        customer_id=fact.customer_id,
+        **_named(fact.holder),
         points=fact.points,
         balance_after=fact.balance_after,
         kind=fact.kind.value,
@@ -70,12 +71,15 @@ def points_redeemed_to_proto(fact: PointsRedeemed) -> member_events_pb2.PointsRe
     """The event of points spent."""
     return member_events_pb2.PointsRedeemed(
         member_id=fact.member_id,
-        customer_id=fact.customer_id,
+        **_named(fact.holder),
         points=fact.points,
         balance_after=fact.balance_after,
         transaction_id=fact.transaction_id,
         occurred_at=times.to_proto(fact.occurred_at),
         account_version=fact.account_version,
+        purpose=fact.purpose,
+        reference=fact.reference,
+        cash_off=None if fact.cash_off is None else money_to_proto(fact.cash_off),
     )
 
 
@@ -83,9 +87,11 @@ def points_expired_to_proto(fact: PointsExpired) -> member_events_pb2.PointsExpi
     """The event of points that reached the end of their life."""
     return member_events_pb2.PointsExpired(
         member_id=fact.member_id,
-        customer_id=fact.customer_id,
+        **_named(fact.holder),
         points=fact.points,
+        balance_after=fact.balance_after,
         occurred_at=times.to_proto(fact.occurred_at),
+        account_version=fact.account_version,
     )
 
 
@@ -97,3 +103,8 @@ FACTS: Mapping[type[Any], Callable[[Any], Message | Routed]] = {
     PointsRedeemed: points_redeemed_to_proto,
     PointsExpired: points_expired_to_proto,
 }
+
+
+def _named(holder: Holder) -> dict[str, str]:
+    """Whose points they are."""
+    return {"customer_id": holder.customer_id, "program_id": holder.program_id, "person_id": holder.person_id}
