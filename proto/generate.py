@@ -5,13 +5,17 @@ written, each by an atomic rename, so that a program which is importing the cont
 checker's cache stays warm.
 """
 
+import json
 import os
 import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator, Sequence
 from importlib.resources import files
 from pathlib import Path
+
+from google.protobuf import descriptor_pb2
 
 PACKAGE = "touchstone"
 PLUGINS = ("protoc-gen-mypy", "protoc-gen-mypy_grpc")
@@ -26,21 +30,46 @@ def generate(root: Path) -> int:
         fresh = Path(scratch)
         _compile(root, protos, fresh)
         _add_package_files(fresh / PACKAGE)
+        _write_comments(root, protos, fresh / PACKAGE / "comments.json")
         return _replace(root / "gen" / PACKAGE, fresh / PACKAGE)
 
 
 def _compile(root: Path, protos: list[str], out: Path) -> None:
-    command = [
-        sys.executable,
-        "-m",
-        "grpc_tools.protoc",
-        f"--proto_path={root}",
-        f"--proto_path={root / 'third_party'}",
-    ]
-    command += [f"--proto_path={files('grpc_tools') / '_proto'}"]
-    command += [f"--plugin={name}={_plugin(name)}" for name in PLUGINS]
-    command += [f"--{kind}_out={out}" for kind in ("python", "grpc_python", "mypy", "mypy_grpc")]
-    done = subprocess.run([*command, *protos], cwd=root, capture_output=True, text=True, check=False)
+    wanted = [f"--plugin={name}={_plugin(name)}" for name in PLUGINS]
+    wanted += [f"--{kind}_out={out}" for kind in ("python", "grpc_python", "mypy", "mypy_grpc")]
+    _protoc(root, [*wanted, *protos])
+
+
+def _write_comments(root: Path, protos: list[str], path: Path) -> None:
+    """What the contracts say of each method, message and field, by full name: Python's descriptors leave it out."""
+    with tempfile.TemporaryDirectory(prefix="touchstone-comments-") as scratch:
+        described = Path(scratch) / "described.binpb"
+        _protoc(root, ["--include_source_info", f"--descriptor_set_out={described}", *protos])
+        found = descriptor_pb2.FileDescriptorSet.FromString(described.read_bytes())
+    comments = {name: text for file in found.file for name, text in _comments_of(file)}
+    path.write_text(json.dumps(comments, indent=0, sort_keys=True, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def _comments_of(file: descriptor_pb2.FileDescriptorProto) -> Iterator[tuple[str, str]]:
+    for location in file.source_code_info.location:
+        comment = " ".join(location.leading_comments.split())
+        if comment and len(location.path) % 2 == 0:
+            yield _named(file, location.path), comment
+
+
+def _named(file: descriptor_pb2.FileDescriptorProto, path: Sequence[int]) -> str:
+    """The full name of what stands at a path: pairs of a field's number in the descriptor and a place in its list."""
+    names, here = [file.package], file
+    for number, place in zip(path[::2], path[1::2], strict=True):
+        here = getattr(here, here.DESCRIPTOR.fields_by_number[number].name)[place]
+        names.append(here.name)
+    return ".".join(names)
+
+
+def _protoc(root: Path, arguments: list[str]) -> None:
+    paths = (root, root / "third_party", files("grpc_tools") / "_proto")
+    command = [sys.executable, "-m", "grpc_tools.protoc", *(f"--proto_path={path}" for path in paths)]
+    done = subprocess.run([*command, *arguments], cwd=root, capture_output=True, text=True, check=False)
     if done.returncode:
         raise RuntimeError(f"protoc failed:\n{done.stderr.strip()}")
 

@@ -9,15 +9,15 @@ from typing import Annotated, Any
 
 from chassis.auth import Caller, InvalidToken, Verifier, set_caller
 from chassis.errors import ResourceExhausted
-from chassis.rpc.access import Admission, NotYourCustomer, admission_of
+from chassis.rpc.access import NotYourCustomer, admission_of
 from chassis.rpc.client import set_deadline
 from fastapi import Depends, Header, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
-from google.protobuf import descriptor_pool
 from limits import RateLimitItemPerMinute
 from limits.aio.storage import MemoryStorage
 from limits.aio.strategies import SlidingWindowCounterRateLimiter
 
+from gateway.contracts import method_named
 from gateway.services import Services
 from gateway.settings import GatewaySettings
 
@@ -80,15 +80,9 @@ Key = Annotated[
 To = Annotated[Services, Depends(services_of)]
 
 
-def admission(method: str) -> Admission:
-    """Who the contract admits to a method, e.g. `member.v1.PointsService.HoldPoints`; KeyError when it has none."""
-    service, _, name = f"touchstone.{method}".rpartition(".")
-    return admission_of(descriptor_pool.Default().FindServiceByName(service).methods_by_name[name])
-
-
 def admits(method: str) -> Any:
     """The dependency of a route that stands for this method."""
-    admitted = admission(method)
+    admitted = admission_of(method_named(method))
 
     async def admit(
         request: Request, credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]

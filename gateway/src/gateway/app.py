@@ -11,7 +11,7 @@ from opentelemetry.instrumentation.fastapi import FastAPIInstrumentor
 from gateway.admission import Limiter, State
 from gateway.description import DESCRIPTION, PROBLEMS, TAGS, Described, operation_id
 from gateway.problems import add_problem_handlers, broken, problem
-from gateway.routes import billing, campaign, home, member, scoring, touchpoint
+from gateway.routes import ROUTERS
 from gateway.services import open_services
 from gateway.settings import GatewaySettings
 
@@ -44,8 +44,8 @@ def create_app(settings: GatewaySettings) -> FastAPI:
         docs_url=None,
         redoc_url=None,
     )
-    for routes in (home, member, billing, touchpoint, campaign, scoring):
-        app.include_router(routes.router)
+    for router in ROUTERS:
+        app.include_router(router)
     app.add_api_route("/livez", _alive, include_in_schema=False)
     app.add_api_route("/readyz", _alive, include_in_schema=False)
     add_problem_handlers(app)

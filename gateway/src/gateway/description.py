@@ -15,7 +15,9 @@ problem details (RFC 9457) with a stable `reason`, lists are paged by `next_page
 """
 TAGS = [
     {"name": "home", "description": "The member home page: everything at once."},
-    {"name": "member", "description": "Customers, memberships and points."},
+    {"name": "customers", "description": "Customers, their persons and service lines."},
+    {"name": "memberships", "description": "Enrolment, tiers and what is missing to the next."},
+    {"name": "points", "description": "Points, their statement, and holds."},
     {"name": "billing", "description": "Accounts, recharges, statements and bills."},
     {"name": "touchpoint", "description": "Offers at touchpoints, contacts and partners' webhooks."},
     {"name": "campaign", "description": "The catalogue, campaigns and decisions."},
@@ -57,18 +59,31 @@ def _complete(operation: dict[str, Any], schemas: dict[str, Any]) -> None:
         content["example"] = _example(content["schema"], schemas)
 
 
-def _example(schema: dict[str, Any], schemas: dict[str, Any]) -> Any:
-    """A value of the schema, put together from the examples of its fields."""
+_SAMPLES = {"string": "text", "integer": 1, "number": 0.5, "boolean": True}
+
+
+def _example(schema: dict[str, Any], schemas: dict[str, Any], within: frozenset[str] = frozenset()) -> Any:
+    """A value of the schema, put together from the examples of its fields; a schema within itself ends there."""
     if "$ref" in schema:
-        return _example(schemas[schema["$ref"].rpartition("/")[2]], schemas)
+        name = schema["$ref"].rpartition("/")[2]
+        return _example(schemas[name], schemas, within | {name})
     if "examples" in schema:
         return schema["examples"][0]
-    if "enum" in schema:
-        return schema["enum"][0]
+    if "enum" in schema or "const" in schema:
+        return schema["const"] if "const" in schema else schema["enum"][0]
+    if "anyOf" in schema:
+        return _example(schema["anyOf"][0], schemas, within)
     if schema["type"] == "array":
-        return [_example(schema["items"], schemas)]
+        return [_example(schema["items"], schemas, within)]
+    if schema["type"] != "object":
+        return _SAMPLES[schema["type"]]
     return {
-        name: _example(field, schemas)
-        for name, field in schema["properties"].items()
-        if name in schema.get("required", ()) or "examples" in field or "$ref" in field.get("items", {})
+        name: _example(field, schemas, within)
+        for name, field in schema.get("properties", {}).items()
+        if name in schema.get("required", ()) or "examples" in field or _opens(field.get("items", {}), within)
     }
+
+
+def _opens(items: dict[str, Any], within: frozenset[str]) -> bool:
+    """Whether a list's items are a schema not entered yet."""
+    return "$ref" in items and items["$ref"].rpartition("/")[2] not in within

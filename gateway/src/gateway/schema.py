@@ -4,9 +4,9 @@ Names stay as in the contract, 64-bit numbers are JSON integers (all of them lie
 an enum's value is its name without the prefix, and what is not set though it could be is null.
 """
 
+from collections.abc import Callable
 from datetime import datetime
-from functools import cache
-from typing import Any
+from typing import Any, ForwardRef, Optional
 
 from google.protobuf.descriptor import Descriptor, EnumDescriptor, FieldDescriptor
 from google.protobuf.message import Message
@@ -33,6 +33,9 @@ def to_json(message: Message) -> dict[str, Any]:
 
 def _field_to_json(message: Message, field: Any) -> Any:
     value = getattr(message, field.name)
+    if is_map(field):
+        inner = field.message_type.fields_by_name["value"]
+        return {str(key): _value_to_json(inner, value[key]) for key in sorted(value)}
     if field.is_repeated:
         return [_value_to_json(field, each) for each in value]
     if field.has_presence and not message.HasField(field.name):
@@ -64,25 +67,88 @@ def _prefix(enum: EnumDescriptor) -> str:
     return str(enum.values_by_number[0].name).removesuffix("UNSPECIFIED")
 
 
-@cache
+def short_names(enum: EnumDescriptor) -> list[str]:
+    """The names that may be given: all but the one that says nothing."""
+    return [str(value.name).removeprefix(_prefix(enum)) for value in enum.values if value.number]
+
+
+def is_map(field: Any) -> bool:
+    """Whether a field is a map."""
+    return field.message_type is not None and bool(field.message_type.GetOptions().map_entry)
+
+
+FieldOf = Callable[[Any, Any], tuple[Any, Any]]
+
+
+class Models:
+    """Pydantic models of messages: one way of looking at their fields, each model made once.
+
+    `field_of` gets a field and the model of its message, and returns an annotation and a default. A message that holds
+    itself, however deep, is known by its model's name until that is made.
+    """
+
+    def __init__(self, suffix: str, config: ConfigDict, field_of: FieldOf) -> None:
+        self._suffix = suffix
+        self._config = config
+        self._field_of = field_of
+        self._made: dict[tuple[str, frozenset[str]], type[BaseModel]] = {}
+        self._begun: set[str] = set()
+
+    def model(self, descriptor: Any, names: frozenset[str] | None = None) -> type[BaseModel]:
+        """The model of a message, or of these fields of it."""
+        wanted = frozenset(field.name for field in descriptor.fields) if names is None else names
+        key = descriptor.full_name, wanted
+        if key not in self._made:
+            self._begun.add(descriptor.full_name)
+            fields: dict[str, Any] = {
+                field.name: self._field_of(field, self._nested(field))
+                for field in descriptor.fields
+                if field.name in wanted
+            }
+            self._made[key] = create_model(self._name(descriptor), __config__=self._config, **fields)
+            self._begun.discard(descriptor.full_name)
+            if not self._begun:
+                self._settle()
+        return self._made[key]
+
+    def _nested(self, field: Any) -> Any:
+        """The model of a field's message, its name where it is being made, None where the field is a plain value."""
+        descriptor: Descriptor | None = field.message_type
+        if is_map(field):
+            descriptor = field.message_type.fields_by_name["value"].message_type
+        if descriptor is None or descriptor.full_name == _TIMESTAMP:
+            return None
+        return ForwardRef(self._name(descriptor)) if descriptor.full_name in self._begun else self.model(descriptor)
+
+    def _name(self, descriptor: Descriptor) -> str:
+        return descriptor.name + self._suffix
+
+    def _settle(self) -> None:
+        """Puts models in the place of names, now that all are made."""
+        known = {model.__name__: model for model in self._made.values()}
+        for model in self._made.values():
+            if not model.__pydantic_complete__:
+                model.model_rebuild(_types_namespace=known)
+
+
+def _answer_field(field: Any, nested: Any) -> tuple[Any, Any]:
+    kind: Any = nested or _plain(field.message_type.fields_by_name["value"] if is_map(field) else field)
+    if is_map(field):
+        kind = dict[str, kind]
+    elif field.is_repeated:
+        kind = list[kind]
+    elif field.has_presence:
+        kind = Optional[kind]  # noqa: UP045 - a name of a model that is still being made has no operator |
+    return kind, ...
+
+
+def _plain(field: FieldDescriptor) -> Any:
+    return datetime if field.message_type is not None else _KINDS[field.cpp_type]
+
+
+_ANSWERS = Models("", ConfigDict(extra="forbid"), _answer_field)
+
+
 def model_of(message_type: type[Message]) -> type[BaseModel]:
     """The pydantic model of an answer, for the interface's description."""
-    return _model(message_type.DESCRIPTOR)
-
-
-@cache
-def _model(descriptor: Descriptor) -> type[BaseModel]:
-    fields: dict[str, Any] = {field.name: (_annotation(field), ...) for field in descriptor.fields}
-    return create_model(descriptor.name, __config__=ConfigDict(extra="forbid"), **fields)
-
-
-def _annotation(field: FieldDescriptor) -> Any:
-    if field.message_type is None:
-        kind: Any = _KINDS[field.cpp_type]
-    elif field.message_type.full_name == _TIMESTAMP:
-        kind = datetime
-    else:
-        kind = _model(field.message_type)
-    if field.is_repeated:
-        return list[kind]
-    return kind | None if field.has_presence else kind
+    return _ANSWERS.model(message_type.DESCRIPTOR)

@@ -1,1 +1,5 @@
-"""The routes, by the service that stands behind them; the member home page gathers from all."""
+"""The routes, a module for each room of the interface."""
+
+from gateway.routes import billing, campaign, customers, home, memberships, points, scoring, touchpoint
+
+ROUTERS = [each.router for each in (home, customers, memberships, points, billing, touchpoint, campaign, scoring)]

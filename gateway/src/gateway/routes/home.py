@@ -23,7 +23,7 @@ from touchstone.scoring.v1 import scoring_pb2, scoring_service_pb2
 from touchstone.touchpoint.v1 import touchpoint_service_pb2
 
 from gateway.admission import To, admits, state_of
-from gateway.bodies import AsOf, optional_time
+from gateway.asking import AsOf, optional_time
 from gateway.schema import model_of, to_json
 from gateway.services import Services
 
@@ -84,33 +84,35 @@ def _parts(to: Services, customer_id: str, touchpoint: str, as_of: Any) -> dict[
     """How each part is loaded."""
 
     async def profile() -> Any:
-        reply = await to.customers.GetCustomer(customer_pb.GetCustomerRequest(customer_id=customer_id))
+        request = customer_pb.GetCustomerRequest(customer_id=customer_id)
+        reply = await to.call("member.v1.CustomerService.GetCustomer", request)
         return to_json(reply.customer)
 
     async def membership() -> Any:
         request = membership_pb.GetMemberRequest(customer_id=customer_id, as_of=as_of)
-        return to_json((await to.memberships.GetMember(request)).member)
+        return to_json((await to.call("member.v1.MembershipService.GetMember", request)).member)
 
     async def points() -> Any:
         request = points_pb.GetPointsBalanceRequest(customer_id=customer_id, as_of=as_of)
-        return to_json(await to.points.GetPointsBalance(request))
+        return to_json(await to.call("member.v1.PointsService.GetPointsBalance", request))
 
     async def accounts() -> Any:
         request = billing_service_pb2.ListAccountsRequest(customer_id=customer_id, page_size=_LIST_MAX)
-        return [to_json(each) for each in (await to.accounts.ListAccounts(request)).accounts]
+        return [to_json(each) for each in (await to.call("billing.v1.AccountService.ListAccounts", request)).accounts]
 
     async def open_bills() -> Any:
         request = billing_service_pb2.ListBillsRequest(
             customer_id=customer_id, state=billing_pb2.BILL_STATE_OPEN, page_size=_LIST_MAX
         )
-        return [to_json(each) for each in (await to.bills.ListBills(request)).bills]
+        return [to_json(each) for each in (await to.call("billing.v1.BillService.ListBills", request)).bills]
 
     async def offers() -> Any:
         request = touchpoint_service_pb2.ListOffersRequest(customer_id=customer_id, touchpoint=touchpoint, as_of=as_of)
-        return [to_json(each) for each in (await to.contacts.ListOffers(request)).offers]
+        return [to_json(each) for each in (await to.call("touchpoint.v1.ContactService.ListOffers", request)).offers]
 
     async def value() -> Any:
-        reply = await to.scores.GetScore(scoring_service_pb2.GetScoreRequest(customer_id=customer_id))
+        request = scoring_service_pb2.GetScoreRequest(customer_id=customer_id)
+        reply = await to.call("scoring.v1.ScoreService.GetScore", request)
         return to_json(reply.score)
 
     loaders = (profile, membership, points, accounts, open_bills, offers, value)
