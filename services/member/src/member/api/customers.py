@@ -27,7 +27,10 @@ class CustomerApi(pb_grpc.CustomerServiceServicer):
     async def UpsertCustomer(
         self, request: pb.UpsertCustomerRequest, context: ServicerContext[Any, Any]
     ) -> pb.UpsertCustomerResponse:
-        return await self._putting.answer(ask(request, wire.upsert_from_proto(request)))
+        command = wire.upsert_from_proto(request)
+        response = await self._putting.answer(ask(request, command))
+        wire.complete(response, command)
+        return response
 
     async def BatchUpsertCustomers(
         self, request: pb.BatchUpsertCustomersRequest, context: ServicerContext[Any, Any]
@@ -35,6 +38,9 @@ class CustomerApi(pb_grpc.CustomerServiceServicer):
         results = await self._putting.answer_batch(
             request.requests, read=wire.upsert_from_proto, result=item_result(pb.UpsertCustomerResult)
         )
+        for asked, result in zip(request.requests, results, strict=True):
+            if result.HasField("response"):
+                wire.complete(result.response, wire.upsert_from_proto(asked))
         return pb.BatchUpsertCustomersResponse(results=results)
 
     async def GetCustomer(
@@ -48,9 +54,9 @@ class CustomerApi(pb_grpc.CustomerServiceServicer):
     async def ListCustomers(
         self, request: pb.ListCustomersRequest, context: ServicerContext[Any, Any]
     ) -> pb.ListCustomersResponse:
-        page = page_from_request(request)
+        page, only = page_from_request(request), wire.filter_from_proto(request)
         async with self._work.reading() as connection:
-            found = await use_cases.list_customers(connection, page)
+            found = await use_cases.list_customers(connection, page, only)
         shown, token = page.cut(found, lambda one: one.customer_id)
         return pb.ListCustomersResponse(
             customers=[wire.customer_to_proto(customer) for customer in shown],
@@ -61,6 +67,7 @@ class CustomerApi(pb_grpc.CustomerServiceServicer):
         self, request: pb.GetContactAddressRequest, context: ServicerContext[Any, Any]
     ) -> pb.GetContactAddressResponse:
         customer_id = wire.customer_id_from_proto(request.customer_id)
+        person_id = wire.person_id_from_proto(request.person_id)
         async with self._work.reading() as connection:
-            address = await use_cases.get_contact_address(connection, customer_id)
+            address = await use_cases.get_contact_address(connection, customer_id, person_id)
         return wire.contact_address_to_proto(address)

@@ -2,6 +2,7 @@
 
 from sqlalchemy.ext.asyncio import AsyncConnection as Connection
 
+from member.store import customer_tables  # noqa: F401 - its tables belong to METADATA
 from member.store.tables import METADATA
 
 __all__ = ["METADATA", "Connection"]

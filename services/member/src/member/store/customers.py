@@ -2,45 +2,73 @@
 
 import json
 from collections.abc import Collection, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import Row, select, text
+from chassis.errors import Refusal
+from sqlalchemy import ColumnElement, Row, Select, Text, any_, cast, func, literal, select, text
+from sqlalchemy.dialects.postgresql import ARRAY, JSONPATH
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from member.domain.customer import (
     Customer,
+    CustomerErased,
     CustomerId,
     CustomerKind,
-    Person,
+    CustomerMerged,
+    CustomerNotFound,
+    ManagerId,
+    PersonErased,
     PersonId,
     Subscriber,
-    SubscriberId,
     SubscriberKind,
+)
+from member.store.customer_documents import (
+    accounts_document,
+    customer_from_row,
+    lines_from_document,
+    profile_document,
+    subscribers_document,
 )
 from member.store.tables import customers
 
 # Rows are written in the order of their ids, so that two batches wait for each other instead of locking each other
-# out. A row whose content is the same is locked and left as it is.
+# out. A row whose content is the same, or which must not be written, is locked and left as it is. Whether it must not
+# is asked of the row under the lock: an erasure that was a moment earlier is not undone.
 _UPSERT = text("""
-    INSERT INTO customers AS known (customer_id, kind, profile, subscribers, registered_at, revision, recorded_at)
-    SELECT put.customer_id, put.kind, put.profile::jsonb, put.subscribers::jsonb, put.registered_at, 1, :recorded_at
+    INSERT INTO customers AS known
+        (customer_id, kind, profile, subscribers, accounts, registered_at, revision, recorded_at)
+    SELECT put.customer_id, put.kind, put.profile::jsonb, put.subscribers::jsonb, put.accounts::jsonb,
+        put.registered_at, 1, :recorded_at
     FROM unnest(CAST(:ids AS text[]), CAST(:kinds AS text[]), CAST(:profiles AS text[]), CAST(:subscribers AS text[]),
-                CAST(:registered AS timestamptz[])) AS put(customer_id, kind, profile, subscribers, registered_at)
+                CAST(:accounts AS text[]), CAST(:registered AS timestamptz[]))
+        AS put(customer_id, kind, profile, subscribers, accounts, registered_at)
     ORDER BY put.customer_id
     ON CONFLICT (customer_id) DO UPDATE
         SET kind = excluded.kind, profile = excluded.profile, subscribers = excluded.subscribers,
-            registered_at = excluded.registered_at, revision = known.revision + 1, recorded_at = excluded.recorded_at
-        WHERE (known.kind, known.profile, known.subscribers, known.registered_at)
-            IS DISTINCT FROM (excluded.kind, excluded.profile, excluded.subscribers, excluded.registered_at)
-    RETURNING customer_id, revision
+            accounts = excluded.accounts, registered_at = excluded.registered_at, revision = known.revision + 1,
+            recorded_at = excluded.recorded_at
+        WHERE (known.kind, known.profile, known.subscribers, known.accounts, known.registered_at)
+            IS DISTINCT FROM
+            (excluded.kind, excluded.profile, excluded.subscribers, excluded.accounts, excluded.registered_at)
+            AND known.merged_into IS NULL AND known.erased_at IS NULL
+            AND (known.erased_persons = '{}' OR NOT EXISTS (
+                SELECT FROM jsonb_array_elements(excluded.profile->'persons') AS person
+                WHERE person->>'person_id' = ANY(known.erased_persons)))
+    RETURNING customer_id, revision, manager_id
 """)
 
 _EXISTING = text("""
     SELECT customer_id, jsonb_path_query_array(profile, '$.persons[*].person_id') AS persons
-    FROM customers WHERE customer_id = ANY(CAST(:ids AS text[]))
+    FROM customers
+    WHERE customer_id = ANY(CAST(:ids AS text[])) AND merged_into IS NULL AND erased_at IS NULL
     ORDER BY customer_id FOR KEY SHARE
+""")
+
+_SUBSCRIPTIONS = text("""
+    SELECT customer_id, subscribers FROM customers
+    WHERE customer_id = ANY(CAST(:ids AS text[])) AND merged_into IS NULL AND erased_at IS NULL
 """)
 
 
@@ -52,48 +80,54 @@ class PutCustomer(NamedTuple):
     changed: bool
 
 
+@dataclass(frozen=True, slots=True)
+class CustomerFilter:
+    """Which customers to list; None lists all. A line counts while it has no end."""
+
+    kind: CustomerKind | None = None
+    manager_id: ManagerId | None = None
+    service_kind: SubscriberKind | None = None
+    registered_from: datetime | None = None
+    registered_until: datetime | None = None
+
+
 async def upsert_customers(
     connection: AsyncConnection, wanted: Sequence[Customer], *, recorded_at: datetime
-) -> list[PutCustomer]:
-    """Put customers, each id once; one whose content is the same keeps its revision."""
+) -> list[PutCustomer | Refusal]:
+    """Put customers, each id once; one whose content is the same keeps its revision.
+
+    CustomerMerged, CustomerErased and PersonErased for those that must not be put again.
+    """
     if not wanted:
         return []
-    written = await connection.execute(
-        _UPSERT,
-        {
-            "ids": [customer.customer_id for customer in wanted],
-            "kinds": [customer.kind.value for customer in wanted],
-            "profiles": [json.dumps(_profile(customer), ensure_ascii=False) for customer in wanted],
-            "subscribers": [json.dumps(_subscribers(customer)) for customer in wanted],
-            "registered": [customer.registered_at for customer in wanted],
-            "recorded_at": recorded_at,
-        },
-    )
-    changed: dict[str, int] = {row.customer_id: row.revision for row in written}
-    unchanged = await _revisions(connection, [each.customer_id for each in wanted if each.customer_id not in changed])
-    return [
-        PutCustomer(
-            replace(customer, revision=(changed | unchanged)[customer.customer_id]),
-            created=changed.get(customer.customer_id) == 1,
-            changed=customer.customer_id in changed,
-        )
-        for customer in wanted
-    ]
+    written = {row.customer_id: row for row in await connection.execute(_UPSERT, _parameters(wanted, recorded_at))}
+    left = await _left_as_they_are(connection, [each for each in wanted if each.customer_id not in written])
+    return [_put(customer, written.get(customer.customer_id), left) for customer in wanted]
 
 
-async def find_customer(connection: AsyncConnection, customer_id: CustomerId) -> Customer | None:
-    """The customer, or None."""
-    found = await connection.execute(select(customers).where(customers.c.customer_id == customer_id))
-    row = found.one_or_none()
-    return _customer(row) if row else None
+async def find_customers(
+    connection: AsyncConnection, ids: Collection[CustomerId]
+) -> dict[CustomerId, Customer | Refusal]:
+    """Each of the customers, or why there is none: CustomerNotFound, CustomerMerged, CustomerErased."""
+    return await _customers_of(connection, ids, select(customers))
 
 
-async def list_customers(connection: AsyncConnection, *, after: str | None, limit: int) -> list[Customer]:
-    """Customers in the order of their ids, from the one behind `after` on."""
-    query = select(customers).order_by(customers.c.customer_id).limit(limit)
+async def find_customers_for_update(
+    connection: AsyncConnection, ids: Collection[CustomerId]
+) -> dict[CustomerId, Customer | Refusal]:
+    """As `find_customers`, locked in the order of their ids: nobody else changes them or says anything about them."""
+    return await _customers_of(connection, ids, select(customers).with_for_update(key_share=True))
+
+
+async def list_customers(
+    connection: AsyncConnection, only: CustomerFilter, *, after: str | None, limit: int
+) -> list[Customer]:
+    """Customers in the order of their ids, from the one behind `after` on; not those merged away or erased."""
+    query = select(customers).where(customers.c.merged_into.is_(None), customers.c.erased_at.is_(None))
+    query = _filtered(query, only).order_by(customers.c.customer_id).limit(limit)
     if after is not None:
         query = query.where(customers.c.customer_id > after)
-    return [_customer(row) for row in await connection.execute(query)]
+    return [customer_from_row(row) for row in await connection.execute(query)]
 
 
 async def existing_customers(connection: AsyncConnection, ids: Collection[CustomerId]) -> set[CustomerId]:
@@ -107,61 +141,85 @@ async def existing_persons(connection: AsyncConnection, ids: Collection[Customer
     return {CustomerId(row.customer_id): {PersonId(each) for each in row.persons or ()} for row in found}
 
 
-async def _revisions(connection: AsyncConnection, ids: Sequence[str]) -> dict[str, int]:
-    if not ids:
-        return {}
-    found = await connection.execute(
-        select(customers.c.customer_id, customers.c.revision).where(customers.c.customer_id.in_(ids))
-    )
-    return {row.customer_id: row.revision for row in found}
+async def subscriptions_of(
+    connection: AsyncConnection, ids: Collection[CustomerId]
+) -> dict[CustomerId, tuple[Subscriber, ...]]:
+    """The service lines, with the products they hold and held, of those of the ids that are customers."""
+    found = await connection.execute(_SUBSCRIPTIONS, {"ids": list(ids)})
+    return {CustomerId(row.customer_id): lines_from_document(row.subscribers) for row in found}
 
 
-def _profile(customer: Customer) -> dict[str, Any]:
+def gone(row: Row[Any]) -> Refusal | None:
+    """Why the row of a customer is none to work with; None for one that is."""
+    if row.merged_into is not None:
+        return CustomerMerged(CustomerId(row.customer_id), CustomerId(row.merged_into))
+    if row.erased_at is not None:
+        return CustomerErased(CustomerId(row.customer_id))
+    return None
+
+
+def _parameters(wanted: Sequence[Customer], recorded_at: datetime) -> dict[str, Any]:
     return {
-        "display_name": customer.display_name,
-        "persons": [
-            {
-                "person_id": person.person_id,
-                "display_name": person.display_name,
-                "role": person.role,
-                "phone": person.phone,
-                "email": person.email,
-            }
-            for person in customer.persons
-        ],
+        "ids": [customer.customer_id for customer in wanted],
+        "kinds": [customer.kind.value for customer in wanted],
+        "profiles": [json.dumps(profile_document(customer), ensure_ascii=False) for customer in wanted],
+        "subscribers": [json.dumps(subscribers_document(customer)) for customer in wanted],
+        "accounts": [json.dumps(accounts_document(customer), ensure_ascii=False) for customer in wanted],
+        "registered": [customer.registered_at for customer in wanted],
+        "recorded_at": recorded_at,
     }
 
 
-def _subscribers(customer: Customer) -> list[dict[str, str]]:
-    return [
-        {
-            "subscriber_id": line.subscriber_id,
-            "kind": line.kind.value,
-            "in_service_since": line.in_service_since.isoformat(),
-        }
-        for line in customer.subscribers
-    ]
-
-
-def _customer(row: Row[Any]) -> Customer:
-    return Customer(
-        customer_id=CustomerId(row.customer_id),
-        kind=CustomerKind(row.kind),
-        display_name=row.profile["display_name"],
-        persons=tuple(
-            Person(
-                PersonId(person["person_id"]), person["display_name"], person["role"], person["phone"], person["email"]
-            )
-            for person in row.profile["persons"]
-        ),
-        subscribers=tuple(
-            Subscriber(
-                SubscriberId(line["subscriber_id"]),
-                SubscriberKind(line["kind"]),
-                datetime.fromisoformat(line["in_service_since"]),
-            )
-            for line in row.subscribers
-        ),
-        registered_at=row.registered_at,
-        revision=row.revision,
+async def _left_as_they_are(connection: AsyncConnection, wanted: Sequence[Customer]) -> dict[str, Row[Any]]:
+    if not wanted:
+        return {}
+    columns = (
+        customers.c.customer_id,
+        customers.c.revision,
+        customers.c.manager_id,
+        customers.c.merged_into,
+        customers.c.erased_at,
+        customers.c.erased_persons,
     )
+    found = await connection.execute(select(*columns).where(_among([each.customer_id for each in wanted])))
+    return {row.customer_id: row for row in found}
+
+
+def _put(customer: Customer, written: Row[Any] | None, left: dict[str, Row[Any]]) -> PutCustomer | Refusal:
+    row = written or left[customer.customer_id]
+    if written is None:
+        if (refusal := gone(row)) is not None:
+            return refusal
+        if erased := [each.person_id for each in customer.persons if each.person_id in row.erased_persons]:
+            return PersonErased(customer.customer_id, erased)
+    stored = replace(customer, revision=row.revision, manager_id=row.manager_id)
+    return PutCustomer(stored, created=written is not None and row.revision == 1, changed=written is not None)
+
+
+async def _customers_of(
+    connection: AsyncConnection, ids: Collection[CustomerId], query: Select[Any]
+) -> dict[CustomerId, Customer | Refusal]:
+    asked = query.where(_among(ids)).order_by(customers.c.customer_id)
+    found: dict[CustomerId, Customer | Refusal] = {each: CustomerNotFound(each) for each in ids}
+    for row in await connection.execute(asked):
+        found[CustomerId(row.customer_id)] = gone(row) or customer_from_row(row)
+    return found
+
+
+def _among(ids: Collection[CustomerId]) -> ColumnElement[bool]:
+    return customers.c.customer_id == any_(literal(sorted(set(ids)), ARRAY(Text)))
+
+
+def _filtered(query: Select[Any], only: CustomerFilter) -> Select[Any]:
+    if only.kind is not None:
+        query = query.where(customers.c.kind == only.kind.value)
+    if only.manager_id is not None:
+        query = query.where(customers.c.manager_id == only.manager_id)
+    if only.service_kind is not None:
+        in_service = f'$[*] ? (@.kind == "{only.service_kind.value}" && !exists(@.in_service_until))'
+        query = query.where(func.jsonb_path_exists(customers.c.subscribers, cast(in_service, JSONPATH)))
+    if only.registered_from is not None:
+        query = query.where(customers.c.registered_at >= only.registered_from)
+    if only.registered_until is not None:
+        query = query.where(customers.c.registered_at < only.registered_until)
+    return query

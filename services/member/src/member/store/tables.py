@@ -15,8 +15,9 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    text,
 )
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
 METADATA = MetaData()
 
@@ -33,7 +34,14 @@ customers = Table(
     Column("registered_at", DateTime(timezone=True), nullable=False),
     Column("revision", BigInteger, nullable=False),
     Column("recorded_at", DateTime(timezone=True), nullable=False),
+    Column("accounts", JSONB, nullable=False, server_default="[]"),
+    Column("manager_id", Text),
+    Column("merged_into", Text, ForeignKey("customers.customer_id"), comment="who has what was this customer's"),
+    Column("erased_at", DateTime(timezone=True)),
+    Column("erased_persons", ARRAY(Text), nullable=False, server_default="{}", comment="who must not be put again"),
     CheckConstraint("kind IN ('household', 'enterprise')", name="customers_kind_known"),
+    Index("customers_by_manager", "manager_id", "customer_id", postgresql_where=text("manager_id IS NOT NULL")),
+    Index("customers_by_merged", "merged_into", postgresql_where=text("merged_into IS NOT NULL")),
 )
 
 programs = Table(
