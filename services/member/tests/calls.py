@@ -12,6 +12,7 @@ from chassis.rpc.errors import RemoteRefusal, remote_refusal
 from chassis.testing.serving import Serving
 from google.protobuf.message import Message
 from member.store import METADATA
+from touchstone.member.v1 import benefit_service_pb2_grpc as benefit_grpc
 from touchstone.member.v1 import customer_service_pb2_grpc as customer_grpc
 from touchstone.member.v1 import membership_service_pb2 as pb
 from touchstone.member.v1 import membership_service_pb2_grpc as membership_grpc
@@ -29,6 +30,7 @@ class Stubs:
     customers: Any
     memberships: Any
     points: Any
+    benefits: Any
 
     @classmethod
     def of(cls, channel: grpc.aio.Channel) -> "Stubs":
@@ -37,6 +39,7 @@ class Stubs:
             customer_grpc.CustomerServiceStub(channel),
             membership_grpc.MembershipServiceStub(channel),
             points_grpc.PointsServiceStub(channel),
+            benefit_grpc.BenefitServiceStub(channel),
         )
 
     def method(self, name: str) -> Any:

@@ -1,6 +1,8 @@
 """Composition root of the member service: `python -m member serve | migrate`."""
 
+from chassis.calendar import Calendar
 from chassis.process import Parts, Process, Register, Served, Servicer, run
+from touchstone.member.v1.benefit_service_pb2_grpc import add_BenefitServiceServicer_to_server
 from touchstone.member.v1.customer_service_pb2_grpc import add_CustomerServiceServicer_to_server
 from touchstone.member.v1.membership_service_pb2_grpc import add_MembershipServiceServicer_to_server
 from touchstone.member.v1.points_service_pb2_grpc import add_PointsServiceServicer_to_server
@@ -16,11 +18,13 @@ from member.wire import FACTS
 def build(parts: Parts[MemberSettings]) -> Served:
     """The service's parts, put together."""
     work = parts.work
+    calendar = Calendar(parts.settings.zone)
     return Served(
         servicers=[
             _servicer("CustomerService", add_CustomerServiceServicer_to_server, api.CustomerApi(work)),
             _servicer("MembershipService", add_MembershipServiceServicer_to_server, api.MembershipApi(work)),
             _servicer("PointsService", add_PointsServiceServicer_to_server, api.PointsApi(work)),
+            _servicer("BenefitService", add_BenefitServiceServicer_to_server, api.BenefitApi(work, calendar)),
         ],
         handlers=handlers(),
         timed=timed(),

@@ -2,7 +2,14 @@
 
 from sqlalchemy.ext.asyncio import AsyncConnection as Connection
 
-from member.store import customer_tables  # noqa: F401 - its tables belong to METADATA
+from member.store import (  # noqa: F401 - they fill METADATA
+    benefits,
+    customer_tables,
+    earning_tables,
+    engagement_tables,
+    entitlements,
+    tier_tables,
+)
 from member.store.tables import METADATA
 
 __all__ = ["METADATA", "Connection"]

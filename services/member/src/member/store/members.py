@@ -51,6 +51,8 @@ _MEMBERS_OF = text("""
         AS asked(customer_id, program_id, person_id) USING (customer_id, program_id, person_id)
 """)
 
+_ALL_MEMBERS_OF = text("SELECT members.* FROM members WHERE members.customer_id = ANY(CAST(:customers AS text[]))")
+
 
 class MemberAt(NamedTuple):
     """A membership as it was at an instant: `position` counts the instants asked for from 0."""
@@ -100,6 +102,12 @@ async def find_members(connection: AsyncConnection, wanted: Collection[Holder]) 
     }
     found = [member_from_row(row) for row in await connection.execute(_MEMBERS_OF, asked)]
     return {member.holder: member for member in found}
+
+
+async def find_members_of(connection: AsyncConnection, ids: Collection[CustomerId]) -> list[Member]:
+    """Every membership of these customers and their persons."""
+    found = await connection.execute(_ALL_MEMBERS_OF, {"customers": list(ids)})
+    return [member_from_row(row) for row in found]
 
 
 async def find_members_by_id(connection: AsyncConnection, ids: Collection[MemberId]) -> dict[MemberId, Member]:

@@ -22,6 +22,7 @@ from member.domain.membership import (
 )
 from member.domain.program import Program, ProgramId, ProgramNotFound
 from member.store import Connection, customers, members, points, programs, tiers
+from member.use_cases.entitlements import refresh
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +49,7 @@ async def enrol_customers(transaction: Transaction, commands: Sequence[EnrolCust
     for member in new:
         if member.member_id in written:
             _tell(transaction, member, known[member.program_id])
+    await refresh(transaction, {member.customer_id for member in new if member.member_id in written})
     return [_outcome(outcome, known, written) for outcome in outcomes]
 
 

@@ -11,6 +11,7 @@ from touchstone.member.v1 import member_events_pb2
 from member.domain.customer import CustomerRegistered
 from member.domain.membership import Holder, MemberEnrolled, TierChanged
 from member.domain.points import PointsEarned, PointsExpired, PointsRedeemed
+from member.wire import entitlements
 from member.wire.customers import customer_kind_to_proto
 from member.wire.money import money_to_proto
 
@@ -95,7 +96,7 @@ def points_expired_to_proto(fact: PointsExpired) -> member_events_pb2.PointsExpi
     )
 
 
-FACTS: Mapping[type[Any], Callable[[Any], Message | Routed]] = {
+_TOLD: Mapping[type[Any], Callable[[Any], Message | Routed]] = {
     CustomerRegistered: customer_registered_to_proto,
     MemberEnrolled: member_enrolled_to_proto,
     TierChanged: tier_changed_to_proto,
@@ -103,6 +104,8 @@ FACTS: Mapping[type[Any], Callable[[Any], Message | Routed]] = {
     PointsRedeemed: points_redeemed_to_proto,
     PointsExpired: points_expired_to_proto,
 }
+
+FACTS: Mapping[type[Any], Callable[[Any], Message | Routed]] = {**_TOLD, **entitlements.FACTS}
 
 
 def _named(holder: Holder) -> dict[str, str]:
