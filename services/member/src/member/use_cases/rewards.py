@@ -8,9 +8,11 @@ from uuid import UUID, uuid5
 from chassis.errors import Refusal
 from chassis.work import Transaction
 
-from member.domain.coupon import CouponId, TemplateId
+from member.domain.coupon import CouponId
+from member.domain.coupon_template import TemplateId
+from member.domain.kinds import PointsKind
 from member.domain.membership import Holder, Member, MemberNotFound
-from member.domain.points import Grant, PointsKind, Share
+from member.domain.points import Grant, Share
 from member.domain.program import Program
 from member.domain.reward import CouponReward, PointsReward, Reward, RewardGiven
 from member.store import members, programs
@@ -44,9 +46,7 @@ async def give_rewards(transaction: Transaction, commands: Sequence[GiveReward])
     found = await members.find_members(transaction.connection, {command.holder for command in commands})
     known = await programs.find_programs(transaction.connection, {holder.program_id for holder in found})
     outcomes: dict[int, RewardGiven | Refusal] = {
-        place: MemberNotFound(command.holder)
-        for place, command in enumerate(commands)
-        if command.holder not in found
+        place: MemberNotFound(command.holder) for place, command in enumerate(commands) if command.holder not in found
     }
     able = {place: command for place, command in enumerate(commands) if place not in outcomes}
     grants = {
