@@ -1,5 +1,6 @@
 """Commands as tests say them: short, and all on one made-up calendar counted in days."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 from chassis.errors import Refusal
@@ -8,6 +9,7 @@ from ledger import (
     AnyCommand,
     Asset,
     ConfirmHold,
+    Draw,
     Entry,
     HoldId,
     Ledger,
@@ -60,6 +62,11 @@ def pass_on(source: str, amount: int, *, on: float = 0) -> Post:
     return Post(source=Source(source), kind="transfer", occurred_at=day(on), entries=entries)
 
 
+def draw(source: str, payers: Sequence[str], amount: int | None = None, *, on: float = 0, to: str = BEN) -> Draw:
+    names = tuple(AccountId(payer) for payer in payers)
+    return Draw(source=Source(source), kind="draw", occurred_at=day(on), payers=names, to=AccountId(to), amount=amount)
+
+
 def hold(source: str, amount: int, *, on: float = 0, expires: float = 10, account: str = ANNA) -> MakeHold:
     return MakeHold(
         source=Source(source),
@@ -95,6 +102,7 @@ def reverse(
     on: float = 0,
     shortfall: Shortfall = Shortfall.REFUSE,
     regrant_days: float = 0,
+    most_owed: int = 0,
 ) -> Reverse:
     return Reverse(
         source=Source(source),
@@ -104,6 +112,7 @@ def reverse(
         amount=amount,
         shortfall=shortfall,
         regrant_for=timedelta(days=regrant_days),
+        most_owed=most_owed,
     )
 
 

@@ -1,14 +1,19 @@
-"""The plainest account one can think of: every point that may expire is a token of its own in a list.
+"""The plainest household of accounts one can think of: every point that may expire is a token of its own in a list.
 
 Slow and without bookkeeping, so that it has little to get wrong; the engine and the database must always agree with it.
+An account is settled when it is touched, as of the business time of what touches it, and what is refused leaves no
+trace: so things may happen at any business time, in any order.
 """
 
-from copy import deepcopy
-from dataclasses import dataclass, field
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from ledger import Shortfall
+
+NO_TIME = timedelta(0)
 
 
 class Token(NamedTuple):
@@ -20,148 +25,299 @@ class Token(NamedTuple):
 
 
 @dataclass
-class ModelHold:
-    amount: int
-    expires_at: datetime
-    tokens: list[Token]
-    state: str = "open"
-
-
-@dataclass
-class ModelOriginal:
-    """`stack` is what a debit took, the last taken on top; a loose point is None. A credit has its lot's number."""
-
-    total: int
-    lot: int | None = None
-    stack: list[Token | None] | None = None
-    reversed_amount: int = 0
-
-
-@dataclass
-class Model:
-    """One account. Every act returns the name of the refusal, or None."""
+class Purse:
+    """One account: its tokens, what never expires, and the lots whose expiry is booked."""
 
     tokens: list[Token] = field(default_factory=list)
     loose: int = 0
     floor: int = 0
-    holds: dict[str, ModelHold] = field(default_factory=dict)
-    originals: dict[str, ModelOriginal] = field(default_factory=dict)
+    held: int = 0
     lots: int = 0
+    gone: frozenset[int] = frozenset()
 
     @property
     def available(self) -> int:
         return len(self.tokens) + self.loose
 
-    @property
-    def held(self) -> int:
-        return sum(hold.amount for hold in self.holds.values() if hold.state == "open")
+    def copy(self) -> "Purse":
+        return Purse(self.tokens[:], self.loose, self.floor, self.held, self.lots, self.gone)
 
     @property
-    def balance(self) -> int:
-        return self.available + self.held
+    def by_expiry(self) -> Counter[float]:
+        """What is left, by the instant at which it expires."""
+        return Counter([token.expires_at for token in self.tokens])
 
-    def at(self, instant: datetime) -> "Model":
-        model = deepcopy(self)
-        model.settle(instant)
-        return model
-
-    def settle(self, instant: datetime) -> None:
-        for hold in self.holds.values():
-            if hold.state == "open" and hold.expires_at <= instant:
-                hold.state = "expired"
-                self._free(hold.tokens, hold.amount - len(hold.tokens), hold.expires_at, timedelta(0))
-        self.tokens = [token for token in self.tokens if token.expires_at > instant.timestamp()]
-
-    def earn(self, name: str, amount: int, expires_at: datetime | None, priority: int) -> None:
-        self.originals[name] = ModelOriginal(amount, lot=self._grant(amount, expires_at, priority))
-
-    def add(self, name: str, amount: int) -> None:
-        self.loose += amount
-        self.originals[name] = ModelOriginal(amount)
-
-    def spend(self, name: str, amount: int) -> str | None:
-        if amount > self.available - self.floor:
-            return "InsufficientBalance"
-        tokens, loose = self._take(amount)
-        self.originals[name] = ModelOriginal(amount, stack=[*tokens, *[None] * loose])
-        return None
-
-    def hold(self, name: str, amount: int, expires_at: datetime) -> str | None:
-        if amount > self.available - self.floor:
-            return "InsufficientBalance"
-        tokens, _ = self._take(amount)
-        self.holds[name] = ModelHold(amount, expires_at, tokens)
-        return None
-
-    def end(self, name: str | None, of: str, amount: int | None, now: datetime, regrant: timedelta) -> str | None:
-        """Capture `amount` (all when None) under `name`, or release when there is no name."""
-        hold = self.holds.get(of)
-        if hold is None:
-            return "HoldNotFound"
-        if hold.state != "open":
-            return "HoldExpired" if hold.state == "expired" else "HoldEnded"
-        captured = 0 if name is None else hold.amount if amount is None else amount
-        if captured > hold.amount:
-            return "CaptureExceedsHold"
-        everything: list[Token | None] = [*hold.tokens, *[None] * (hold.amount - len(hold.tokens))]
-        if name is not None:
-            self.originals[name] = ModelOriginal(captured, stack=everything[:captured])
-        hold.state = "ended"
-        rest = everything[captured:]
-        self._free([token for token in rest if token], rest.count(None), now, regrant)
-        return None
-
-    def reverse(
-        self, of: str, asked: int | None, shortfall: Shortfall, now: datetime, regrant: timedelta
-    ) -> str | None:
-        original = self.originals.get(of)
-        if original is None:
-            return "TransactionNotFound"
-        left = original.total - original.reversed_amount
-        if left == 0:
-            return "AlreadyReversed"
-        amount = left if asked is None else asked
-        if amount > left:
-            return "ReversalExceedsOriginal"
-        if original.stack is not None:
-            back = [original.stack.pop() for _ in range(amount)]
-            self._free([token for token in back if token], back.count(None), now, regrant)
-        else:
-            taken = self._reclaimable(amount, shortfall, original.lot)
-            if taken > self.available - self.floor:
-                return "InsufficientBalance"
-            self._take(taken, first=original.lot)
-        original.reversed_amount += amount
-        return None
-
-    def set_floor(self, floor: int) -> str | None:
-        if self.loose < floor:
-            return "FloorAboveBalance"
-        self.floor = floor
-        return None
-
-    def _reclaimable(self, amount: int, shortfall: Shortfall, lot: int | None) -> int:
-        if shortfall is Shortfall.REFUSE:
-            return amount
-        if shortfall is Shortfall.ONLY_WHAT_IS_LEFT and lot is not None:
-            return min(amount, sum(token.lot == lot for token in self.tokens))
-        return min(amount, self.available - self.floor)
-
-    def _grant(self, amount: int, expires_at: datetime | None, priority: int) -> int:
-        self.lots += 1
-        expires = expires_at.timestamp() if expires_at else float("inf")
-        self.tokens += [Token(priority, expires, self.lots)] * amount
-        return self.lots
-
-    def _take(self, amount: int, first: int | None = None) -> tuple[list[Token], int]:
-        order = sorted(self.tokens, key=lambda token: (token.lot != first, token))
+    def take(self, amount: int, first: int | None = None) -> list[Token | None]:
+        """What was taken, the last taken last; a loose point is None."""
+        order = sorted(self.tokens, key=lambda token: (token.lot != first, token)) if first else sorted(self.tokens)
         taken, self.tokens = order[:amount], order[amount:]
         self.loose -= amount - len(taken)
-        return taken, amount - len(taken)
+        return [*taken, *[None] * (amount - len(taken))]
 
-    def _free(self, tokens: list[Token], loose: int, at: datetime, regrant: timedelta) -> None:
-        alive = [token for token in tokens if token.expires_at > at.timestamp()]
-        self.tokens += alive
-        self.loose += loose
-        if len(alive) < len(tokens) and regrant:
-            self._grant(len(tokens) - len(alive), at + regrant, 0)
+    def put(self, tokens: Iterable[Token]) -> list[Token]:
+        """What is owed is paid first, with the soonest to expire; the rest is put. Returns what was put."""
+        coming = sorted(tokens, key=lambda token: (token.expires_at, token.lot))
+        paid = min(max(self.floor - self.loose, 0), len(coming))
+        self.loose += paid
+        self.tokens += coming[paid:]
+        return coming[paid:]
+
+    def grant(self, amount: int, expires_at: float, priority: int) -> int | None:
+        """The number of the new lot; None where it all went to what was owed."""
+        self.lots += 1
+        return self.lots if self.put([Token(priority, expires_at, self.lots)] * amount) else None
+
+
+@dataclass
+class ModelHold:
+    who: str
+    taken: list[Token | None]
+    expires_at: datetime
+    state: str = "open"
+
+
+class Credit(NamedTuple):
+    """Points that somebody was given, and the lot that they came to."""
+
+    who: str
+    lot: int | None
+    amount: int
+
+
+@dataclass
+class ModelOriginal:
+    """What may be undone: `stack` is what was taken from whom, the last taken on top, and the last credit comes last.
+    Each shrinks with what is reversed."""
+
+    left: int
+    stack: list[tuple[str, Token | None]] = field(default_factory=list)
+    credits: list[Credit] = field(default_factory=list)
+
+
+class Step(NamedTuple):
+    """A change of one account, dated in business time."""
+
+    at: datetime
+    who: str
+    amount: int
+    held_change: int
+
+
+class Refused(Exception):
+    """The name of the refusal."""
+
+
+class Household:
+    """Several accounts. Every act returns the name of the refusal, or None."""
+
+    def __init__(self, *names: str) -> None:
+        self.purses = {name: Purse() for name in names}
+        self.holds: dict[str, ModelHold] = {}
+        self.originals: dict[str, ModelOriginal] = {}
+        self.steps: list[Step] = []
+
+    def copy(self) -> "Household":
+        new = Household()
+        new.purses = {who: purse.copy() for who, purse in self.purses.items()}
+        new.holds, new.originals, new.steps = self.holds.copy(), self.originals.copy(), self.steps[:]
+        return new
+
+    def standing(self, who: str, at: datetime) -> tuple[int, int]:
+        """Balance and held at an instant, in the past or in the future."""
+        then = self.copy()
+        then._settle(who, at)
+        later = [step for step in self.steps if step.who == who and step.at > at]
+        purse = then.purses[who]
+        balance = purse.available + purse.held - sum(step.amount for step in later)
+        return balance, purse.held - sum(step.held_change for step in later)
+
+    def settle(self, who: str, at: datetime) -> None:
+        self._act(at, [who], lambda new: None)
+
+    def earn(self, name: str, who: str, amount: int, *, at: datetime, expires: datetime | None, priority: int) -> None:
+        def act(new: Household) -> None:
+            end = expires.timestamp() if expires else float("inf")
+            lot = new.purses[who].grant(amount, end, priority)
+            new._note(at, who, amount)
+            new.originals[name] = ModelOriginal(amount, credits=[Credit(who, lot, amount)])
+
+        self._act(at, [who], act)
+
+    def add(self, name: str, who: str, amount: int, *, at: datetime) -> None:
+        def act(new: Household) -> None:
+            new.purses[who].loose += amount
+            new._note(at, who, amount)
+            new.originals[name] = ModelOriginal(amount, credits=[Credit(who, None, amount)])
+
+        self._act(at, [who], act)
+
+    def draw(self, name: str, payers: Sequence[str], to: str | None, amount: int | None, *, at: datetime) -> str | None:
+        """Points to another account, or out of the household where `to` is None."""
+
+        def act(new: Household) -> None:
+            free = {who: max(new.purses[who].available - new.purses[who].floor, 0) for who in payers}
+            wanted = sum(free.values()) if amount is None else amount
+            if wanted > sum(free.values()) or not wanted:
+                raise Refused("InsufficientBalance")
+            stack: list[tuple[str, Token | None]] = []
+            for who in payers:
+                part = min(free[who], wanted - len(stack))
+                stack += [(who, token) for token in new.purses[who].take(part)]
+                new._note(at, who, -part)
+            new.originals[name] = ModelOriginal(wanted, stack=stack)
+            if to is not None:
+                new.originals[name].credits = new._receive(to, [token for _, token in stack], at)
+
+        return self._act(at, [*payers, to] if to else payers, act)
+
+    def hold(self, name: str, who: str, amount: int, *, at: datetime, expires: datetime) -> str | None:
+        def act(new: Household) -> None:
+            purse = new.purses[who]
+            if amount > purse.available - purse.floor:
+                raise Refused("InsufficientBalance")
+            new.holds[name] = ModelHold(who, purse.take(amount), expires)
+            purse.held += amount
+            new._note(at, who, 0, amount)
+
+        return self._act(at, [who], act)
+
+    def end(
+        self, name: str | None, of: str, amount: int | None, *, at: datetime, regrant: timedelta = NO_TIME
+    ) -> str | None:
+        """Capture `amount` (all when None) under `name`, or release when there is no name."""
+        if of not in self.holds:
+            return "HoldNotFound"
+
+        def act(new: Household) -> None:
+            hold = new.holds[of]
+            if hold.state != "open":
+                raise Refused("HoldExpired" if hold.state == "expired" else "HoldEnded")
+            captured = 0 if name is None else len(hold.taken) if amount is None else amount
+            if captured > len(hold.taken):
+                raise Refused("CaptureExceedsHold")
+            if name is not None:
+                new.originals[name] = ModelOriginal(captured, [(hold.who, token) for token in hold.taken[:captured]])
+            new._end(of, captured, at, "ended", regrant)
+
+        return self._act(at, [self.holds[of].who], act)
+
+    def reverse(
+        self, of: str, asked: int | None, shortfall: Shortfall, *, at: datetime, regrant: timedelta, most_owed: int
+    ) -> str | None:
+        known = self.originals.get(of)
+        if known is None:
+            return "TransactionNotFound"
+        amount = known.left if asked is None else asked
+        if known.left == 0 or amount > known.left:
+            return "ReversalExceedsOriginal" if known.left else "AlreadyReversed"
+
+        def act(new: Household) -> None:
+            original = new.originals[of] = ModelOriginal(known.left - amount, known.stack[:], known.credits[:])
+            moved = amount
+            if original.credits:
+                moved = new._take_back(original, amount, shortfall, most_owed, at)
+            if original.stack:
+                back = [original.stack.pop() for _ in range(amount)][:moved]
+                for who in dict.fromkeys(who for who, _ in back):
+                    mine = [token for whose, token in back if whose == who]
+                    new._settle(who, at)
+                    new._note(at, who, len(mine))
+                    new._free(who, mine, at, regrant)
+
+        return self._act(at, [], act)
+
+    def set_floor(self, who: str, floor: int, *, at: datetime) -> str | None:
+        def act(new: Household) -> None:
+            if new.purses[who].loose < floor:
+                raise Refused("FloorAboveBalance")
+            new.purses[who].floor = floor
+
+        return self._act(at, [who], act)
+
+    def _act(self, at: datetime, touched: Iterable[str], act: "Callable[[Household], None]") -> str | None:
+        new = self.copy()
+        names = list(dict.fromkeys(touched))
+        try:
+            for who in names:
+                new._settle(who, at)
+            act(new)
+        except Refused as refusal:
+            return str(refusal)
+        self.__dict__ = new.__dict__
+        return None
+
+    def _note(self, at: datetime, who: str, amount: int, held_change: int = 0) -> None:
+        self.steps.append(Step(at, who, amount, held_change))
+
+    def _settle(self, who: str, at: datetime) -> None:
+        purse = self.purses[who]
+        due = [name for name, hold in self.holds.items() if hold.who == who and hold.state == "open"]
+        for name in sorted(due, key=lambda name: self.holds[name].expires_at):
+            if self.holds[name].expires_at <= at:
+                self._expire_tokens(who, self.holds[name].expires_at)
+                self._end(name, 0, self.holds[name].expires_at, "expired", NO_TIME)
+        if purse.tokens:
+            self._expire_tokens(who, at)
+
+    def _expire_tokens(self, who: str, at: datetime) -> None:
+        purse = self.purses[who]
+        over = [token for token in purse.tokens if token.expires_at <= at.timestamp()]
+        for token in over:
+            self._note(datetime.fromtimestamp(token.expires_at, at.tzinfo), who, -1)
+        if over:
+            purse.tokens = [token for token in purse.tokens if token.expires_at > at.timestamp()]
+            purse.gone |= {token.lot for token in over}
+
+    def _end(self, name: str, captured: int, at: datetime, state: str, regrant: timedelta) -> None:
+        hold = self.holds[name]
+        self.holds[name] = replace(hold, state=state)
+        self.purses[hold.who].held -= len(hold.taken)
+        self._note(at, hold.who, -captured, -len(hold.taken))
+        self._free(hold.who, hold.taken[captured:], at, regrant)
+
+    def _free(self, who: str, back: Sequence[Token | None], at: datetime, regrant: timedelta) -> None:
+        """Loose first, which is what an owing account is short of; then alive ones, and new ones for the dead."""
+        purse = self.purses[who]
+        tokens = [token for token in back if token]
+        purse.loose += len(back) - len(tokens)
+        alive = [t for t in tokens if t.expires_at > at.timestamp() and t.lot not in purse.gone]
+        purse.lots += 1
+        again = Token(0, (at + regrant).timestamp(), purse.lots)
+        put = purse.put([*alive, *[again] * (len(tokens) - len(alive))])
+        if not regrant and again in put:
+            purse.tokens = [token for token in purse.tokens if token.lot != again.lot]
+            self._note(at, who, -put.count(again))
+
+    def _receive(self, to: str, tokens: Sequence[Token | None], at: datetime) -> list[Credit]:
+        purse, received = self.purses[to], []
+        self._note(at, to, len(tokens))
+        for terms, amount in Counter((t.priority, t.expires_at) if t else None for t in tokens).items():
+            if terms is None:
+                purse.loose += amount
+            lot = purse.grant(amount, terms[1], terms[0]) if terms else None
+            received.append(Credit(to, lot, amount))
+        return received
+
+    def _take_back(
+        self, original: ModelOriginal, amount: int, shortfall: Shortfall, most_owed: int, at: datetime
+    ) -> int:
+        moved = 0
+        while amount:
+            who, lot, given = original.credits.pop()
+            part = min(given, amount)
+            amount -= part
+            if part < given:
+                original.credits.append(Credit(who, lot, given - part))
+            self._settle(who, at)
+            purse = self.purses[who]
+            free = purse.available - purse.floor
+            if shortfall is Shortfall.REFUSE and part > free:
+                raise Refused("InsufficientBalance")
+            if shortfall is Shortfall.ONLY_WHAT_IS_LEFT and lot is not None:
+                part = min(part, sum(token.lot == lot for token in purse.tokens))
+            elif shortfall is not Shortfall.REFUSE:
+                part = min(part, max(free + (most_owed if shortfall is Shortfall.OWE else 0), 0))
+            purse.take(part, first=lot)
+            self._note(at, who, -part)
+            moved += part
+        return moved

@@ -42,6 +42,7 @@ from .factories import (
     add,
     confirm,
     day,
+    draw,
     earn,
     hold,
     pass_on,
@@ -251,12 +252,59 @@ def test_only_what_moved_is_reversible(books: Books) -> None:
     assert isinstance(refused(books, reverse("x", "nothing")), TransactionNotFound)
 
 
-def test_a_transaction_of_three_entries_is_reversed_whole_or_not_at_all(books: Books) -> None:
+def test_what_several_accounts_got_is_reversed_whole_or_not_at_all(books: Books) -> None:
     entries = (Entry(ISSUED, -10), Entry(ANNA, 6), Entry(BEN, 4))
     posted(books, Post(source=Source("split"), kind="split", occurred_at=day(0), entries=entries))
     assert isinstance(refused(books, reverse("r", "split", 5)), InvalidArgument)
     posted(books, reverse("r", "split"))
     assert (books.accounts[ANNA].balance, books.accounts[BEN].balance) == (0, 0)
+
+
+def test_a_part_of_what_several_paid_goes_back_to_who_paid_last(books: Books) -> None:
+    posted(books, earn("a", 10, expires=5), add("b", 10, account=BEN), draw("d", [ANNA, BEN], 14, to=REDEEMED))
+    posted(books, reverse("r1", "d", 6))
+    assert (books.accounts[ANNA].balance, books.accounts[BEN].balance) == (2, 10)
+    assert left(books) == {1: 2}
+    posted(books, reverse("r2", "d"))
+    assert (books.accounts[ANNA].balance, books.accounts[BEN].balance) == (10, 10)
+
+
+def test_who_pays_first_pays_all_that_it_can(books: Books) -> None:
+    posted(books, add("a", 10), hold("h", 4), add("b", 10, account=BEN))
+    (paid,) = posted(books, draw("d", [ANNA, BEN], 9, to=REDEEMED))
+    assert [(line.account, line.amount) for line in paid.lines] == [(ANNA, -6), (BEN, -3)]
+    (again,) = posted(books, draw("d2", [ANNA, BEN], 7, to=REDEEMED))
+    assert [line.account for line in again.lines] == [BEN], "who has nothing takes no part"
+    refusal = refused(books, draw("d3", [ANNA, BEN], 1, to=REDEEMED))
+    assert isinstance(refusal, InsufficientBalance)
+    assert refusal.metadata["available"] == "0"
+
+
+@pytest.mark.parametrize("payers", [[], [ANNA, ANNA], [ANNA, BEN]])
+def test_who_pays_is_named_once_and_does_not_receive(books: Books, payers: list[str]) -> None:
+    posted(books, add("a", 10))
+    assert isinstance(refused(books, draw("d", payers, 1, to=BEN)), InvalidArgument)
+
+
+def test_lots_keep_their_terms_when_they_move(books: Books) -> None:
+    posted(books, earn("e1", 5, expires=9, priority=1), earn("e2", 5, expires=8), add("a", 5), draw("d", [ANNA], 12))
+    lots = books.accounts[BEN].lots.values()
+    assert [(lot.remaining, lot.terms) for lot in lots] == [(5, LotTerms(day(8))), (5, LotTerms(day(9), 1))]
+    assert books.accounts[BEN].balance == 12
+    posted(books, add("later", 1, account=BEN, on=9))
+    assert books.accounts[BEN].balance == 3
+
+
+def test_what_a_reversal_leaves_owing_is_paid_by_what_comes_in_first(books: Books) -> None:
+    posted(books, earn("e", 10, expires=9), spend("s", 8))
+    (undone,) = posted(books, reverse("r", "e", shortfall=Shortfall.OWE, most_owed=5))
+    assert (undone.lines[0].amount, books.accounts[ANNA].balance) == (-7, -5)
+    assert isinstance(refused(books, spend("s2", 1)), InsufficientBalance)
+    posted(books, earn("e2", 4, expires=20))
+    assert (left(books), books.accounts[ANNA].owed) == ({}, 1)
+    posted(books, earn("e3", 4, expires=20))
+    assert (books.accounts[ANNA].balance, sum(left(books).values()), books.accounts[ANNA].owed) == (3, 3, 0)
+    posted(books, spend("s3", 3))
 
 
 def test_a_credit_limit_is_a_floor_below_zero(books: Books) -> None:

@@ -17,7 +17,7 @@ from ledger.domain.engine import Books
 from sqlalchemy import make_url
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
-from .factories import ANNA, ISSUED, NOW, POINTS, REDEEMED, day, open_accounts
+from .factories import ISSUED, NOW, POINTS, REDEEMED, day, open_accounts
 from .machine import LedgerMachine
 
 T = TypeVar("T")
@@ -29,34 +29,45 @@ class PureMachine(LedgerMachine):
     def __init__(self) -> None:
         super().__init__()
         system = frozenset([ISSUED, REDEEMED])
-        self.books = Books(system, {ANNA: Account(ANNA, POINTS)})
+        self.books = Books(system, {name: Account(name, POINTS) for name in map(AccountId, self.accounts)})
 
     def carry_out(self, commands: list[AnyCommand]) -> list[Posted | Refusal]:
         return self.books.decide(commands)
 
-    def settled(self, number: int) -> Account:
-        books = Books(self.books.system_accounts, {ANNA: self.books.accounts[ANNA].copy()})
-        books.settle(ANNA, day(number))
-        return books.accounts[ANNA]
+    def settled(self, name: str, number: int) -> Account:
+        account = AccountId(name)
+        books = Books(self.books.system_accounts, {account: self.books.accounts[account].copy()})
+        books.settle(account, day(number))
+        return books.accounts[account]
 
-    def balance_at(self, number: int) -> tuple[int, int]:
-        account = self.settled(number)
+    def balance_at(self, account: str, number: int) -> tuple[int, int]:
+        then = self.settled(account, number)
         later = [
-            line for posted in self.books.booked.values() if posted.occurred_at > day(number) for line in posted.lines
+            line
+            for posted in self.books.booked.values()
+            if posted.occurred_at > day(number)
+            for line in posted.lines
+            if line.account == account
         ]
-        balance = account.balance - sum(line.amount for line in later)
-        return balance, account.held - sum(line.held_change for line in later)
+        balance = then.balance - sum(line.amount for line in later)
+        return balance, then.held - sum(line.held_change for line in later)
 
-    def open_lots(self) -> Counter[float]:
-        return _by_expiry((lot.terms.expires_at, lot.remaining) for lot in self.settled(self.now).lots.values())
+    def open_lots(self, account: str) -> Counter[float]:
+        lots = self.books.accounts[AccountId(account)].lots.values()
+        return _by_expiry((lot.terms.expires_at, lot.remaining) for lot in lots)
+
+    def expire_due(self) -> None:
+        for account in self.accounts:
+            self.books.settle(AccountId(account), day(self.now))
 
     def teardown(self) -> None:
         super().teardown()
-        lines = [line for posted in self.books.booked.values() for line in posted.lines]
-        assert [line.account_version for line in lines] == list(range(1, len(lines) + 1))
-        assert all(line.available_after >= line.floor for line in lines)
-        for before, after in pairwise(lines):
-            assert (before.balance_after, before.available_after) == (after.balance_before, after.available_before)
+        for account in self.accounts:
+            lines = [line for posted in self.books.booked.values() for line in posted.lines if line.account == account]
+            assert [line.account_version for line in lines] == list(range(1, len(lines) + 1))
+            assert all(line.available_after >= line.floor for line in lines)
+            for before, after in pairwise(lines):
+                assert (before.balance_after, before.available_after) == (after.balance_before, after.available_before)
         for posted in self.books.booked.values():
             credited = sum(line.amount for line in posted.lines)
             assert credited + sum(line.amount for line in posted.system_lines) == 0
@@ -86,12 +97,13 @@ def machine_on_postgres(engine: AsyncEngine) -> type[LedgerMachine]:
 
     class PostgresMachine(LedgerMachine):
         def __init__(self) -> None:
-            self.account = AccountId(f"points:game-{next(games)}")
+            game = next(games)
+            self.accounts = (f"points:game-{game}-anna", f"points:game-{game}-ben")
             super().__init__()
             self.ledger = Ledger([ISSUED, REDEEMED])
             self.runner = asyncio.Runner()
             self.engine = create_async_engine(address, pool_size=1)
-            self.run(lambda connection: open_accounts(self.ledger, connection, self.account))
+            self.run(lambda connection: open_accounts(self.ledger, connection, *self.accounts))
 
         def run(self, act: Callable[[AsyncConnection], Awaitable[T]]) -> T:
             async def in_a_transaction() -> T:
@@ -103,14 +115,16 @@ def machine_on_postgres(engine: AsyncEngine) -> type[LedgerMachine]:
         def carry_out(self, commands: list[AnyCommand]) -> list[Posted | Refusal]:
             return self.run(lambda c: self.ledger.post(c, commands, recorded_at=NOW))
 
-        def balance_at(self, number: int) -> tuple[int, int]:
-            found = self.run(lambda c: self.ledger.balance(c, AccountId(self.account), day(number)))
+        def balance_at(self, account: str, number: int) -> tuple[int, int]:
+            found = self.run(lambda c: self.ledger.balance(c, AccountId(account), day(number)))
             return found.balance, found.held
 
-        def open_lots(self) -> Counter[float]:
-            self.run(lambda c: self.ledger.expire_due(c, day(self.now), recorded_at=NOW))
-            lots = self.run(lambda c: self.ledger.lots(c, AccountId(self.account)))
+        def open_lots(self, account: str) -> Counter[float]:
+            lots = self.run(lambda c: self.ledger.lots(c, AccountId(account)))
             return _by_expiry((lot.expires_at, lot.remaining) for lot in lots)
+
+        def expire_due(self) -> None:
+            self.run(lambda c: self.ledger.expire_due(c, day(self.now), recorded_at=NOW))
 
         def teardown(self) -> None:
             super().teardown()

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 
 import asyncpg
 import pytest
+from alembic.migration import MigrationContext
+from alembic.operations import Operations
 from chassis.errors import InvalidArgument, Refusal
 from ledger import (
     APPEND_ONLY,
@@ -24,8 +26,10 @@ from ledger import (
     NewAccount,
     Post,
     Posted,
+    Shortfall,
     Source,
     SourceReused,
+    let_accounts_owe,
 )
 from sqlalchemy import make_url, text
 from sqlalchemy.exc import DBAPIError, IntegrityError
@@ -40,6 +44,7 @@ from .factories import (
     add,
     confirm,
     day,
+    draw,
     earn,
     hold,
     open_accounts,
@@ -265,6 +270,7 @@ async def test_the_database_refuses_to_change_the_record(
     [
         "UPDATE ledger_accounts SET balance = balance - 6 WHERE id = 'points:anna'",
         "UPDATE ledger_accounts SET held = 6 WHERE id = 'points:anna'",
+        "UPDATE ledger_accounts SET owed = 1 WHERE id = 'points:anna'",
         "UPDATE ledger_lots SET remaining = 6",
         "UPDATE ledger_lots SET remaining = -1",
         "UPDATE ledger_lots SET expired = true",
@@ -295,6 +301,11 @@ async def test_the_database_is_the_last_defence(engine: AsyncEngine, ledger: Led
         ("UPDATE ledger_accounts SET in_lots = in_lots - 1 WHERE id = 'points:anna'", "has in lots"),
         ("UPDATE ledger_holds SET state = 'released' WHERE id = 'h2'", "open holds"),
         ("UPDATE ledger_holds SET state = 'released' WHERE id = 'h1'", "a hold ends once"),
+        (
+            "UPDATE ledger_transactions SET occurred_at = occurred_at + interval '60 days' WHERE source = 'c'",
+            "or later",
+        ),
+        ("UPDATE ledger_lot_moves SET lot = 1 WHERE account_version = 3", "one before it in order"),
         ("UPDATE ledger_lots SET expired = false WHERE account_version = 2", "expiry is booked"),
         ("UPDATE ledger_transactions SET reversed_amount = 11 WHERE source = 'r'", "pass their original"),
     ],
@@ -321,6 +332,35 @@ async def test_the_proof_finds_what_was_tampered_with(
     found = [check for check in proof.broken if rule in check.rule]
     assert found, proof.broken
     assert found[0].offenders
+
+
+async def test_a_ledger_made_before_accounts_could_owe_learns_it(engine: AsyncEngine, ledger: Ledger) -> None:
+    await post(ledger, engine, earn("e", 10, expires=30), spend("s", 4))
+    async with engine.begin() as connection:
+        await connection.execute(text("ALTER TABLE ledger_accounts DROP COLUMN owed"))
+        await connection.execute(
+            text("ALTER TABLE ledger_accounts ADD CONSTRAINT ledger_accounts_floor CHECK (balance - held >= floor)")
+        )
+        for _ in range(2):
+            await connection.run_sync(lambda c: let_accounts_owe(Operations(MigrationContext.configure(c))))
+    (undone,) = await post(ledger, engine, reverse("r", "e", on=1, shortfall=Shortfall.OWE, most_owed=9))
+    assert isinstance(undone, Posted)
+    assert await balance(ledger, engine, 1) == (-4, 0)
+    await assert_proven(ledger, engine)
+
+
+async def test_a_transfer_of_a_thousand_lots_keeps_the_term_of_each(engine: AsyncEngine, ledger: Ledger) -> None:
+    await post(ledger, engine, *(earn(f"e{n}", 3, expires=10 + n / 100) for n in range(1000)))
+    (moved,) = await post(ledger, engine, draw("d", [ANNA], on=1))
+    assert isinstance(moved, Posted)
+    async with engine.connect() as connection:
+        lots = await ledger.lots(connection, BEN)
+    assert [(lot.remaining, lot.expires_at) for lot in lots] == [(3, day(10 + n / 100)) for n in range(1000)]
+    assert [await balance(ledger, engine, 15, account) for account in (ANNA, BEN)] == [(0, 0), (499 * 3, 0)]
+    (undone,) = await post(ledger, engine, reverse("r", "d", on=2))
+    assert isinstance(undone, Posted)
+    assert [await balance(ledger, engine, 2, account) for account in (ANNA, BEN)] == [(3000, 0), (0, 0)]
+    await assert_proven(ledger, engine)
 
 
 async def test_a_floor_change_is_a_step_like_any_other(engine: AsyncEngine, ledger: Ledger) -> None:

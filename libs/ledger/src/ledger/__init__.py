@@ -8,6 +8,7 @@ from ledger.domain.command import (
     AnyCommand,
     Asset,
     ConfirmHold,
+    Draw,
     Entry,
     HoldId,
     LotTerms,
@@ -40,7 +41,7 @@ from ledger.domain.refusal import (
 from ledger.ledger import Expiry, Ledger
 from ledger.store.proof import Check, Proof
 from ledger.store.reading import Balance, EntryRecord, NewAccount, OpenLot
-from ledger.store.tables import APPEND_ONLY, LedgerTables, create_ledger_tables, ledger_tables
+from ledger.store.tables import APPEND_ONLY, LedgerTables, create_ledger_tables, ledger_tables, let_accounts_owe
 
 __all__ = [
     "APPEND_ONLY",
@@ -58,6 +59,7 @@ __all__ = [
     "CaptureExceedsHold",
     "Check",
     "ConfirmHold",
+    "Draw",
     "Entry",
     "EntryRecord",
     "Expiry",
@@ -90,4 +92,5 @@ __all__ = [
     "TransactionNotFound",
     "create_ledger_tables",
     "ledger_tables",
+    "let_accounts_owe",
 ]

@@ -2,17 +2,18 @@
 
 Each step moves the account to its next version and answers with its `Line`. An account is at every version as if
 
-    balance - held == loose + sum of the open lots' remaining,  and  loose >= floor
+    balance - held == loose + sum of the open lots' remaining,  and  loose >= floor - owed
 
 where *loose* is what never expires. Debits take open lots first (priority, then expiry, then age) and loose last; a
-hold takes its lots with it, so that expiry never touches what is held.
+hold takes its lots with it, so that expiry never touches what is held. Only a reversal makes an account owe; whatever
+comes in, also into lots, pays that back first, so that an account which owes has nothing in lots.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
-from typing import NamedTuple
+from typing import NamedTuple, assert_never
 
 from ledger.domain.command import BALANCE_LIMIT, AccountId, Asset, HoldId, LotTerms, Shortfall
 from ledger.domain.posting import Line, LotMove
@@ -76,6 +77,14 @@ def first_taken(taken: Iterable[LotMove], amount: int) -> tuple[LotMove, ...]:
     return tuple(moves)
 
 
+def insufficient(accounts: Sequence["Account"], asked: int) -> InsufficientBalance:
+    """The refusal where accounts together have less than is asked; the first of them is named."""
+    available = accounts[0].available if len(accounts) == 1 else sum(max(each.available, 0) for each in accounts)
+    return InsufficientBalance(
+        f"{available} available, {asked} asked", account=accounts[0].id, available=str(available), asked=str(asked)
+    )
+
+
 def undone(taken: tuple[LotMove, ...], whole: int, *, skip: int, amount: int) -> list[LotMove]:
     """What goes back to which lot when `amount` of a debit of `whole` is undone, after `skip` of it was undone before.
 
@@ -105,6 +114,7 @@ class Account:
     in_lots: int = 0
     floor: int = 0
     version: int = 0
+    owed: int = 0
     lots: dict[int, Lot] = field(default_factory=dict)
     holds: dict[HoldId, Hold] = field(default_factory=dict)
 
@@ -118,19 +128,38 @@ class Account:
             self.in_lots,
             self.floor,
             self.version,
+            self.owed,
             self.lots.copy(),
             self.holds.copy(),
         )
+
+    @property
+    def available(self) -> int:
+        """What can be taken; less than 0 while the account owes."""
+        return self.balance - self.held - self.floor
 
     def credit(self, amount: int, terms: LotTerms | None = None) -> Line:
         """Add to the loose balance, or grant a lot."""
         return self._step(amount, granting=(amount, terms) if terms else None)
 
-    def debit(self, amount: int, *, first: int | None = None) -> Line:
-        """Take from the open lots (`first` before all others) and then from the loose balance. Refuses
-        InsufficientBalance."""
+    def debit(self, amount: int) -> Line:
+        """Take from the open lots and then from the loose balance. Refuses InsufficientBalance."""
         self._check_available(amount)
+        return self._step(-amount, moves=self._taking(amount, None))
+
+    def take_back(self, amount: int, *, first: int | None) -> Line:
+        """Take what `reclaimable` allowed: from the lot `first`, then from the others, then from the loose balance,
+        which may come to owe."""
         return self._step(-amount, moves=self._taking(amount, first))
+
+    def terms_of(self, line: Line) -> list[tuple[LotTerms | None, int]]:
+        """What a debit took, by the terms it was held under, in the order of taking; the loose part has none."""
+        parts: dict[LotTerms | None, int] = {}
+        for lot, amount in line.moves:
+            terms = self.lots[lot].terms
+            parts[terms] = parts.get(terms, 0) - amount
+        loose = -line.amount - sum(parts.values())
+        return [*parts.items(), (None, loose)] if loose else list(parts.items())
 
     def hold(self, hold_id: HoldId, amount: int, expires_at: datetime) -> Line:
         """Set an amount aside with its lots. Refuses InsufficientBalance."""
@@ -144,7 +173,7 @@ class Account:
     def end_hold(self, hold: Hold, state: HoldState, *, captured: int, regrant_until: datetime, at: datetime) -> Line:
         """Take the captured part off the balance and free the rest. Refuses CaptureExceedsHold."""
         if captured > hold.amount:
-            raise CaptureExceedsHold(f"hold {hold.id} holds {hold.amount}", hold=hold.id, held=str(hold.amount))
+            raise CaptureExceedsHold(f"the hold is of {hold.amount}", hold=hold.id, held=str(hold.amount))
         self.holds[hold.id] = hold._replace(state=state)
         back = undone(hold.taken, hold.amount, skip=0, amount=hold.amount - captured)
         return self._giving_back(-captured, back, held_change=-hold.amount, at=at, regrant_until=regrant_until)
@@ -153,15 +182,20 @@ class Account:
         """Undo a debit: to the lots it came from, to a new lot for those that have expired, the rest loose."""
         return self._giving_back(amount, back, held_change=0, at=at, regrant_until=at + regrant_for)
 
-    def reclaimable(self, amount: int, shortfall: Shortfall, *, lot: int | None) -> int:
-        """How much of an undone credit can be taken: all of it must be there only under REFUSE."""
+    def reclaimable(self, amount: int, shortfall: Shortfall, *, lot: int | None, most_owed: int) -> int:
+        """How much of an undone credit can be taken. Refuses InsufficientBalance only under REFUSE."""
         match shortfall:
             case Shortfall.REFUSE:
+                self._check_available(amount)
                 return amount
             case Shortfall.ONLY_WHAT_IS_LEFT if lot is not None:
                 return min(amount, self.lots[lot].remaining if lot in self.lots else 0)
             case Shortfall.ONLY_WHAT_IS_LEFT | Shortfall.DOWN_TO_FLOOR:
-                return min(amount, self.balance - self.held - self.floor)
+                return min(amount, max(self.available, 0))
+            case Shortfall.OWE:
+                return min(amount, max(self.available + most_owed, 0))
+            case _:
+                assert_never(shortfall)
 
     def set_floor(self, floor: int) -> Line:
         """Refuses FloorAboveBalance, so that no change of a credit limit leaves an account beyond it."""
@@ -183,14 +217,8 @@ class Account:
         return self._step(-lot.remaining, moves=(LotMove(lot.version, -lot.remaining),))
 
     def _check_available(self, amount: int) -> None:
-        available = self.balance - self.held - self.floor
-        if amount > available:
-            raise InsufficientBalance(
-                f"{self.id} has {available} available, {amount} asked",
-                account=self.id,
-                available=str(available),
-                asked=str(amount),
-            )
+        if amount > self.available:
+            raise insufficient([self], amount)
 
     def _taking(self, amount: int, first: int | None) -> tuple[LotMove, ...]:
         if not self.in_lots:
@@ -215,6 +243,7 @@ class Account:
         moves: tuple[LotMove, ...] = (),
         granting: tuple[int, LotTerms] | None = None,
     ) -> Line:
+        moves, granting = self._paying(amount - held_change, moves, granting)
         self.version += 1
         self.balance += amount
         self.held += held_change
@@ -227,4 +256,28 @@ class Account:
         for lot, change in moves:
             self.lots[lot] = self.lots[lot]._replace(remaining=self.lots[lot].remaining + change)
             self.in_lots += change
-        return Line(self.id, amount, held_change, self.version, self.balance, self.held, self.floor, moves)
+        self.owed = max(0, self.floor + self.in_lots + self.held - self.balance)
+        floor = self.floor - self.owed
+        return Line(self.id, amount, held_change, self.version, self.balance, self.held, floor, moves)
+
+    def _paying(
+        self, change: int, moves: tuple[LotMove, ...], granting: tuple[int, LotTerms] | None
+    ) -> tuple[tuple[LotMove, ...], tuple[int, LotTerms] | None]:
+        """A step with what it brings into lots made less by what the account owes, the soonest to expire first."""
+        if not self.owed:
+            return moves, granting
+        into_lots = sum(move.amount for move in moves) + (granting[0] if granting else 0)
+        short = self.floor + self.in_lots + into_lots + self.held - self.balance - change
+        coming = [(self.lots[move.lot].terms.expires_at or FOREVER, move) for move in moves if move.amount > 0]
+        if granting:
+            coming.append((granting[1].expires_at or FOREVER, LotMove(self.version + 1, granting[0])))
+        left = {move.lot: move.amount for move in moves}
+        for _, (lot, incoming) in sorted(coming):
+            paid = min(max(short, 0), incoming)
+            left[lot] = incoming - paid
+            short -= paid
+        granted = left.pop(self.version + 1, 0)
+        return (
+            tuple(LotMove(lot, amount) for lot, amount in left.items() if amount),
+            (granted, granting[1]) if granting and granted else None,
+        )

@@ -56,6 +56,9 @@ class Shortfall(StrEnum):
     """Take what is left of the granted lot and nothing else (of a credit without lot: as DOWN_TO_FLOOR)."""
     DOWN_TO_FLOOR = "down_to_floor"
     """Take the granted lot first, then the others, as far as the balance goes."""
+    OWE = "owe"
+    """Take the granted lot first, then the others; what is missing then is owed, at most `most_owed` in all. What an
+    account owes is paid back by the first that comes in, and nothing can be taken out before."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,6 +76,16 @@ class Post(Command):
     """Post balanced entries of one asset, in their order; at least one of them on an account with a balance."""
 
     entries: tuple[Entry, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Draw(Command):
+    """Take `amount` (all that is available when None) from `payers` in their order, each as far as it goes, and give
+    it to `to`. What was in lots arrives there in lots of the same terms, unless `to` is a system account."""
+
+    payers: tuple[AccountId, ...]
+    to: AccountId
+    amount: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,7 +119,7 @@ class ReleaseHold(Command):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reverse(Command):
-    """Undo the transaction `of`: all that is not yet reversed, or `amount` of it (of two legs only).
+    """Undo the transaction `of`: all that is not yet reversed, or `amount` of it, what was moved last first.
 
     A debit is given back to the lots it came from (to a new lot of `regrant_for` where one has expired meanwhile);
     a credit is taken back as `shortfall` says. The asked amount counts as reversed, also where less could be taken.
@@ -116,6 +129,7 @@ class Reverse(Command):
     amount: int | None = None
     shortfall: Shortfall = Shortfall.REFUSE
     regrant_for: timedelta = timedelta(0)
+    most_owed: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,4 +140,4 @@ class SetFloor(Command):
     floor: int
 
 
-AnyCommand = Post | MakeHold | ConfirmHold | ReleaseHold | Reverse | SetFloor
+AnyCommand = Post | Draw | MakeHold | ConfirmHold | ReleaseHold | Reverse | SetFloor

@@ -7,11 +7,11 @@ A command works on copies of the accounts it touches. When it is refused the cop
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import NamedTuple, assert_never
+from typing import assert_never
 
 from chassis.errors import InvalidArgument, Refusal
 
-from ledger.domain.account import Account, Hold, HoldState, Lot, first_taken, undone
+from ledger.domain.account import Account, Hold, HoldState, Lot, first_taken, insufficient, undone
 from ledger.domain.command import (
     AMOUNT_LIMIT,
     SOURCE_LENGTH,
@@ -20,58 +20,34 @@ from ledger.domain.command import (
     Asset,
     Command,
     ConfirmHold,
+    Draw,
     Entry,
     HoldId,
+    LotTerms,
     MakeHold,
     Post,
     ReleaseHold,
     Reverse,
     SetFloor,
-    Shortfall,
     Source,
 )
-from ledger.domain.posting import Line, LotMove, Posted, SystemLine
+from ledger.domain.posting import Line, Posted, SystemLine
 from ledger.domain.refusal import (
     AccountNotFound,
-    AlreadyReversed,
     AssetMismatch,
     HoldEnded,
     HoldExpired,
     HoldNotFound,
-    NotReversible,
-    ReversalExceedsOriginal,
     SourceReused,
     TransactionNotFound,
 )
+from ledger.domain.reversal import Leg, Original
 
 EXPIRED = AccountId("expired")
 """The system account that takes what expires. Every ledger has it."""
 
 LOT_EXPIRY = "lot_expiry"
 HOLD_EXPIRY = "hold_expiry"
-
-
-class Leg(NamedTuple):
-    """One entry of a transaction that may be reversed. `lot` is the lot it granted, `taken` what it took from lots."""
-
-    account: AccountId
-    amount: int
-    lot: int | None = None
-    taken: tuple[LotMove, ...] = ()
-
-
-class Original(NamedTuple):
-    """A booked transaction, as far as a reversal must know it."""
-
-    source: Source
-    legs: tuple[Leg, ...]
-    reversible: bool
-    reversed_amount: int
-
-    @property
-    def total(self) -> int:
-        """What the transaction moved."""
-        return sum(leg.amount for leg in self.legs if leg.amount > 0)
 
 
 @dataclass(slots=True)
@@ -158,8 +134,8 @@ class Draft:
         posted = self._dispatch(command)
         before = len(self.booked)
         self.booked.append(posted)
-        for line in posted.lines:
-            self.settle(self._accounts[line.account], command.occurred_at)
+        for account_id in dict.fromkeys(line.account for line in posted.lines):
+            self.settle(self._accounts[account_id], command.occurred_at)
         if len(self.booked) == 1:
             return posted
         return posted._replace(settled=(*self.booked[:before], *self.booked[before + 1 :]))
@@ -168,6 +144,8 @@ class Draft:
         match command:
             case Post():
                 return self._post(command)
+            case Draw():
+                return self._draw(command)
             case MakeHold():
                 return self._make_hold(command)
             case ConfirmHold():
@@ -196,8 +174,7 @@ class Draft:
                 system_lines.append(SystemLine(account_id, amount))
                 continue
             account = self._settled(account_id, occurred_at)
-            if asset not in (None, account.asset):
-                raise AssetMismatch(f"{account.id} is kept in {account.asset}, not in {asset}", account=account.id)
+            _check_asset(account, asset or account.asset)
             asset = account.asset
             lines.append(account.debit(-amount) if amount < 0 else account.credit(amount, terms))
         if total:
@@ -229,8 +206,7 @@ class Draft:
             system_lines.append(SystemLine(command.to, amount))
         else:
             receiver = self._settled(command.to, command.occurred_at)
-            if receiver.asset != account.asset:
-                raise AssetMismatch(f"{receiver.id} is not kept in {account.asset}", account=receiver.id)
+            _check_asset(receiver, account.asset)
             lines.append(receiver.credit(amount))
         return _posted(command, account.asset, lines, system_lines)._replace(ends=hold.id)
 
@@ -248,40 +224,58 @@ class Draft:
         account = self._settled(command.account, command.occurred_at)
         return _posted(command, account.asset, [account.set_floor(command.floor)])
 
+    def _draw(self, command: Draw) -> Posted:
+        if len(set(command.payers)) < max(len(command.payers), 1) or command.to in command.payers:
+            raise InvalidArgument("payers", "must be accounts, each named once, and not the one that receives")
+        payers = [self._settled(payer, command.occurred_at) for payer in command.payers]
+        available = sum(max(payer.available, 0) for payer in payers)
+        amount = available if command.amount is None else command.amount
+        if amount > available or (command.amount is None and not available):
+            raise insufficient(payers, max(amount, 1))
+        _check_amount("amount", amount)
+        lines: list[Line] = []
+        parts: list[tuple[LotTerms | None, int]] = []
+        for payer in payers:
+            _check_asset(payer, payers[0].asset)
+            paid = min(amount - sum(-line.amount for line in lines), payer.available)
+            if paid > 0:
+                lines.append(payer.debit(paid))
+                parts += payer.terms_of(lines[-1])
+        if command.to in self._books.system_accounts:
+            return _posted(command, payers[0].asset, lines, [SystemLine(command.to, amount)])
+        receiver = self._settled(command.to, command.occurred_at)
+        _check_asset(receiver, payers[0].asset)
+        lines += [receiver.credit(part, terms) for terms, part in _merged(parts)]
+        return _posted(command, receiver.asset, lines)
+
     def _reverse(self, command: Reverse) -> Posted:
         original = self._original(command.of)
-        amount = _reversible_amount(original, command.amount)
-        moved = self._take_back(original, command, amount)
+        amount = original.reversible_amount(command.amount)
+        moved = 0
         lines: list[Line] = []
         system_lines: list[SystemLine] = []
         # Credits are taken back before debits are given back, as money must be there before it is passed on.
-        for leg in sorted(original.legs, key=lambda leg: leg.amount, reverse=True):
-            part = moved if len(original.legs) == 2 else abs(leg.amount)
+        for leg, _, part in original.credits_undone(amount):
             if leg.account in self._books.system_accounts:
-                system_lines.append(SystemLine(leg.account, -part if leg.amount > 0 else part))
-            elif leg.amount > 0:
-                lines.append(self._settled(leg.account, command.occurred_at).debit(part, first=leg.lot))
-            else:
-                back = undone(leg.taken, -leg.amount, skip=original.reversed_amount, amount=part)
-                account = self._settled(leg.account, command.occurred_at)
-                lines.append(account.give_back(part, back, at=command.occurred_at, regrant_for=command.regrant_for))
+                system_lines.append(SystemLine(leg.account, -part))
+                moved += part
+                continue
+            account = self._settled(leg.account, command.occurred_at)
+            taken = account.reclaimable(part, command.shortfall, lot=leg.lot, most_owed=command.most_owed)
+            moved += taken
+            lines.append(account.take_back(taken, first=leg.lot))
+        for leg, skip, part in original.debits_undone(moved):
+            if leg.account in self._books.system_accounts:
+                system_lines.append(SystemLine(leg.account, part))
+                continue
+            back = undone(leg.taken, -leg.amount, skip=skip, amount=part)
+            account = self._settled(leg.account, command.occurred_at)
+            lines.append(account.give_back(part, back, at=command.occurred_at, regrant_for=command.regrant_for))
         dealt_with = original.reversed_amount + amount
         self._originals[original.source] = original._replace(reversed_amount=dealt_with)
         return _posted(command, self.account(lines[0].account).asset, lines, system_lines)._replace(
             reverses=original.source, reversed_before=original.reversed_amount, reversed_amount=amount
         )
-
-    def _take_back(self, original: Original, command: Reverse, amount: int) -> int:
-        """How much the reversal moves: less than asked only where the policy lets a short account give what it has."""
-        if len(original.legs) != 2:
-            if amount != original.total or command.shortfall is not Shortfall.REFUSE:
-                raise InvalidArgument("amount", "only a transaction of two entries is reversed in part")
-            return amount
-        for leg in original.legs:
-            if leg.amount > 0 and leg.account not in self._books.system_accounts:
-                account = self._settled(leg.account, command.occurred_at)
-                return account.reclaimable(amount, command.shortfall, lot=leg.lot)
-        return amount
 
     def _original(self, source: Source) -> Original:
         original = self._books.originals.get(source)
@@ -349,6 +343,19 @@ def _check_amount(name: str, amount: int) -> None:
         raise InvalidArgument(name, f"must be from 1 to {AMOUNT_LIMIT}")
 
 
+def _check_asset(account: Account, asset: Asset) -> None:
+    if account.asset != asset:
+        raise AssetMismatch(f"{account.id} is kept in {account.asset}, not in {asset}", account=account.id)
+
+
+def _merged(parts: Iterable[tuple[LotTerms | None, int]]) -> Iterable[tuple[LotTerms | None, int]]:
+    """One part for each of the terms, in the order in which they came."""
+    merged: dict[LotTerms | None, int] = {}
+    for terms, part in parts:
+        merged[terms] = merged.get(terms, 0) + part
+    return merged.items()
+
+
 def _check_entry(position: int, entry: Entry, occurred_at: datetime) -> None:
     if not 0 < abs(entry.amount) <= AMOUNT_LIMIT:
         raise InvalidArgument(f"entries[{position}].amount", f"must be from 1 to {AMOUNT_LIMIT} either way")
@@ -358,16 +365,3 @@ def _check_entry(position: int, entry: Entry, occurred_at: datetime) -> None:
         raise InvalidArgument(f"entries[{position}].lot", "only a credit opens a lot")
     if entry.lot.expires_at is not None and entry.lot.expires_at <= occurred_at:
         raise InvalidArgument(f"entries[{position}].lot.expires_at", "must be after occurred_at")
-
-
-def _reversible_amount(original: Original, asked: int | None) -> int:
-    if not original.reversible or not original.total:
-        raise NotReversible(f"{original.source} is corrected by a new transaction", source=original.source)
-    left = original.total - original.reversed_amount
-    if left == 0:
-        raise AlreadyReversed(f"{original.source} is reversed already", source=original.source)
-    amount = left if asked is None else asked
-    _check_amount("amount", amount)
-    if amount > left:
-        raise ReversalExceedsOriginal(f"{left} of {original.source} is left to reverse", left=str(left))
-    return amount

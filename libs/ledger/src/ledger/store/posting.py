@@ -19,6 +19,7 @@ from ledger.domain.command import (
     AccountId,
     AnyCommand,
     ConfirmHold,
+    Draw,
     HoldId,
     LotTerms,
     MakeHold,
@@ -28,13 +29,14 @@ from ledger.domain.command import (
     SetFloor,
     Source,
 )
-from ledger.domain.engine import HOLD_EXPIRY, LOT_EXPIRY, Books, Leg, Original
+from ledger.domain.engine import HOLD_EXPIRY, LOT_EXPIRY, Books
 from ledger.domain.posting import LotMove, Posted
+from ledger.domain.reversal import Leg, Original
 from ledger.store.arrays import array_of_instants, array_of_numbers, array_of_texts
 from ledger.store.driver import fetch
 
 LOCK_ACCOUNTS = """
-SELECT id, asset, balance, held, in_lots, floor, version,
+SELECT id, asset, balance, held, in_lots, floor, version, owed,
        (SELECT array_agg(source) FROM ledger_transactions WHERE source = ANY($2::text::text[])) AS known_sources
 FROM ledger_accounts
 WHERE id = ANY($1::text::text[]
@@ -88,10 +90,10 @@ async def load_for_update(
     rows = await fetch(connection, LOCK_ACCOUNTS, *map(array_of_texts, asked))
     books = Books(system_accounts)
     for row in rows:
-        account = Account(*row[:7])
+        account = Account(*row[:8])
         books.accounts[account.id] = account
-    if rows and rows[0][7]:
-        books.sources.update(rows[0][7])
+    if rows and rows[0][8]:
+        books.sources.update(rows[0][8])
     await _load_behind_the_lock(connection, books, holds, originals)
     return books
 
@@ -101,7 +103,7 @@ async def load_accounts_for_update(
 ) -> Books:
     """Lock accounts for nothing but what is due on them."""
     rows = await fetch(connection, LOCK_ACCOUNTS, array_of_texts(accounts), "{}", "{}", "{}")
-    books = Books(system_accounts, {row["id"]: Account(*row[:7]) for row in rows})
+    books = Books(system_accounts, {row["id"]: Account(*row[:8]) for row in rows})
     await _load_behind_the_lock(connection, books, [], [])
     return books
 
@@ -114,6 +116,8 @@ def _asked(commands: Iterable[AnyCommand]) -> tuple[set[AccountId], list[HoldId]
         match command:
             case Post():
                 accounts.update([entry.account for entry in command.entries])
+            case Draw():
+                accounts.update(command.payers, [command.to])
             case MakeHold() | SetFloor():
                 accounts.add(command.account)
             case ConfirmHold():
@@ -198,7 +202,7 @@ _LINES = (
     f"{_SYSTEM_LINES}, bigint held_change, bigint account_version, bigint balance_after, bigint held_after, "
     "bigint floor"
 )
-_ACCOUNTS = "text id, bigint balance, bigint held, bigint in_lots, bigint floor, bigint version"
+_ACCOUNTS = "text id, bigint balance, bigint held, bigint in_lots, bigint floor, bigint version, bigint owed"
 _LOTS = (
     "text account_id, bigint account_version, bigint granted, bigint remaining, timestamptz expires_at, "
     "integer priority, boolean expired"
@@ -218,7 +222,8 @@ _ARRAY_TEXT: dict[str, Callable[[Sequence[Any]], str]] = {
 
 _UPDATE_ACCOUNTS = """
 UPDATE ledger_accounts AS a
-SET balance = new.balance, held = new.held, in_lots = new.in_lots, floor = new.floor, version = new.version
+SET balance = new.balance, held = new.held, in_lots = new.in_lots, floor = new.floor, version = new.version,
+    owed = new.owed
 FROM {rows} WHERE a.id = new.id"""
 _LOT_CHANGES = """
 ON CONFLICT (account_id, account_version) DO UPDATE SET remaining = excluded.remaining, expired = excluded.expired"""
@@ -298,7 +303,7 @@ def _columns(spec: str, rows: Sequence[tuple[Any, ...]]) -> list[str]:
 def _account_columns(books: Books, booked: Iterable[Posted]) -> list[str]:
     changed = {line.account for posted in booked for line in posted.lines}
     accounts = [books.accounts[account_id] for account_id in sorted(changed)]
-    return _columns(_ACCOUNTS, [(a.id, a.balance, a.held, a.in_lots, a.floor, a.version) for a in accounts])
+    return _columns(_ACCOUNTS, [(a.id, a.balance, a.held, a.in_lots, a.floor, a.version, a.owed) for a in accounts])
 
 
 def _transaction_columns(booked: Iterable[Posted], recorded_at: datetime, *, references: bool) -> list[str]:

@@ -46,6 +46,28 @@ CHECKS = {
         WHERE (h.state = 'open') <> (t.source IS NULL)
            OR (t.source IS NOT NULL AND (e.held_change IS DISTINCT FROM -h.amount OR -e.amount > h.amount
                                          OR (h.state = 'captured') <> (e.amount < 0)))""",
+    "no hold is captured or released at its expiry or later": """
+        SELECT h.id FROM ledger_holds h
+        JOIN ledger_transactions t ON t.ends = h.id
+        WHERE h.state IN ('captured', 'released') AND t.occurred_at >= h.expires_at
+           OR h.state = 'expired' AND t.occurred_at <> h.expires_at""",
+    "a debit takes from no lot while one before it in order has something left": """
+        SELECT taken.account_id || '@' || taken.account_version FROM (
+            SELECT DISTINCT ON (m.account_id, m.account_version) m.account_id, m.account_version, l.priority,
+                   coalesce(l.expires_at, 'infinity') AS expires_at, m.lot
+            FROM ledger_lot_moves m
+            JOIN ledger_lots l ON l.account_id = m.account_id AND l.account_version = m.lot
+            JOIN ledger_entries e ON e.account_id = m.account_id AND e.account_version = m.account_version
+            JOIN ledger_transactions t ON t.source = e.source AND t.reverses IS NULL
+                 AND t.kind NOT IN ('lot_expiry', 'hold_expiry')
+            WHERE m.amount < 0
+            ORDER BY m.account_id, m.account_version, l.priority DESC, 4 DESC, m.lot DESC) AS taken
+        JOIN ledger_lots l ON l.account_id = taken.account_id AND l.account_version < taken.account_version
+             AND (l.priority, coalesce(l.expires_at, 'infinity'), l.account_version)
+               < (taken.priority, taken.expires_at, taken.lot)
+        WHERE (SELECT sum(m.amount) FROM ledger_lot_moves m
+               WHERE m.account_id = l.account_id AND m.lot = l.account_version
+                 AND m.account_version <= taken.account_version) > 0""",
     "what is left of a lot is the sum of its moves, and its first move its grant": """
         SELECT l.account_id || '#' || l.account_version FROM ledger_lots l
         JOIN LATERAL (SELECT coalesce(sum(m.amount), 0) AS remaining,

@@ -25,7 +25,7 @@ WHERE a.asset <> asked.asset
 ORDER BY a.id LIMIT 1"""
 
 # Today's balance less what was entered for later; and less what will have expired by then without being booked yet:
-# open lots, and what an expiring hold would give back to a lot that is gone.
+# open lots, and what an expiring hold would give back to a lot that is gone, after it has paid what the account owes.
 BALANCES = """
 SELECT a.id, a.asset,
        a.balance - later.amount - due_lots.amount - due_holds.orphaned AS balance,
@@ -42,16 +42,22 @@ CROSS JOIN LATERAL (
     FROM ledger_lots l WHERE l.account_id = a.id AND l.remaining > 0 AND l.expires_at <= $2
 ) AS due_lots
 CROSS JOIN LATERAL (
-    SELECT coalesce(sum(h.amount), 0)::bigint AS amount, coalesce(sum(gone.amount), 0)::bigint AS orphaned
-    FROM ledger_holds h
-    CROSS JOIN LATERAL (
-        SELECT coalesce(sum(-m.amount), 0)::bigint AS amount
-        FROM ledger_lot_moves m
-        JOIN ledger_lots l ON l.account_id = m.account_id AND l.account_version = m.lot
-        WHERE m.account_id = h.account_id AND m.account_version = h.account_version
-          AND (l.expired OR l.expires_at <= $2)
-    ) AS gone
-    WHERE h.account_id = a.id AND h.state = 'open' AND h.expires_at <= $2
+    SELECT coalesce(sum(h.amount), 0)::bigint AS amount,
+           coalesce(sum(greatest(h.gone - least(greatest(a.owed - h.freed_before - h.loose, 0), h.gone), 0)), 0)::bigint
+               AS orphaned
+    FROM (
+        SELECT h.amount, back.gone, h.amount - back.from_lots AS loose,
+               sum(h.amount) OVER (ORDER BY h.expires_at, h.account_version) - h.amount AS freed_before
+        FROM ledger_holds h
+        CROSS JOIN LATERAL (
+            SELECT coalesce(sum(-m.amount), 0)::bigint AS from_lots,
+                   coalesce(sum(-m.amount) FILTER (WHERE l.expired OR l.expires_at <= $2), 0)::bigint AS gone
+            FROM ledger_lot_moves m
+            JOIN ledger_lots l ON l.account_id = m.account_id AND l.account_version = m.lot
+            WHERE m.account_id = h.account_id AND m.account_version = h.account_version
+        ) AS back
+        WHERE h.account_id = a.id AND h.state = 'open' AND h.expires_at <= $2
+    ) AS h
 ) AS due_holds
 WHERE a.id = ANY($1::text[])"""
 

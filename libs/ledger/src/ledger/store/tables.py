@@ -72,6 +72,22 @@ def create_ledger_tables(op: "Operations") -> None:
     append_only(op, *APPEND_ONLY)
 
 
+def let_accounts_owe(op: "Operations") -> None:
+    """For a later migration of a service whose ledger was made before reversals could leave an account owing. Does
+    nothing to a ledger made since."""
+    op.execute("ALTER TABLE ledger_accounts ADD COLUMN IF NOT EXISTS owed bigint NOT NULL DEFAULT 0")
+    op.execute("ALTER TABLE ledger_accounts DROP CONSTRAINT ledger_accounts_floor")
+    op.execute("ALTER TABLE ledger_accounts DROP CONSTRAINT IF EXISTS ledger_accounts_owed")
+    for name, rule in (("floor", _FLOOR), ("owed", _OWED)):
+        op.execute(f"ALTER TABLE ledger_accounts ADD CONSTRAINT ledger_accounts_{name} CHECK ({rule}) NOT VALID")
+        op.execute(f"ALTER TABLE ledger_accounts VALIDATE CONSTRAINT ledger_accounts_{name}")
+
+
+# What an account owes is exactly what it stands below its floor, and it has nothing in lots meanwhile.
+_FLOOR = "balance - held - in_lots >= floor - owed"
+_OWED = "owed >= 0 AND (owed = 0 OR in_lots = 0 AND balance - held = floor - owed)"
+
+
 def _accounts(metadata: MetaData) -> Table:
     return Table(
         "ledger_accounts",
@@ -83,8 +99,10 @@ def _accounts(metadata: MetaData) -> Table:
         Column("in_lots", BigInteger, nullable=False, server_default=text("0")),
         Column("floor", BigInteger, nullable=False, server_default=text("0")),
         Column("version", BigInteger, nullable=False, server_default=text("0")),
+        Column("owed", BigInteger, nullable=False, server_default=text("0"), comment="by reversals, below the floor"),
         Column("opened_at", DateTime(timezone=True), nullable=False),
-        CheckConstraint("balance - held - in_lots >= floor", name="ledger_accounts_floor"),
+        CheckConstraint(_FLOOR, name="ledger_accounts_floor"),
+        CheckConstraint(_OWED, name="ledger_accounts_owed"),
         CheckConstraint("held >= 0 AND in_lots >= 0 AND floor <= 0 AND version >= 0", name="ledger_accounts_signs"),
         CheckConstraint(f"balance BETWEEN -{BALANCE_LIMIT} AND {BALANCE_LIMIT}", name="ledger_accounts_range"),
         # Room on each page for the rows' next versions, so that a posting need not touch the index.
