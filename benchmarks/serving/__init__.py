@@ -76,7 +76,7 @@ async def measured(among: Servers, family: str, service: str, scopes: Sequence[s
     write_jwks(jwks, key)
     database = await ensure_database(among.postgres, service, Logins.random(service))
     settings = {
-        "PYTHONPATH": str(ROOT),
+        "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]),
         "TOUCHSTONE_DATABASE_URL": database.url,
         "TOUCHSTONE_MIGRATION_DATABASE_URL": database.owner_url,
         "TOUCHSTONE_NATS_URL": among.nats.url,

@@ -46,10 +46,15 @@ WHERE id = ANY($1::text::text[]
 ORDER BY id
 FOR UPDATE"""
 
+# Whoever spends looks through all open lots; whoever is only given something has none to look at but those that are due.
 LOAD_LOTS = """
 SELECT account_id, account_version, granted, remaining, expires_at, priority, expired
 FROM ledger_lots
-WHERE account_id = ANY($1::text[]) AND remaining > 0"""
+WHERE account_id = ANY($1::text[]) AND remaining > 0
+UNION ALL
+SELECT account_id, account_version, granted, remaining, expires_at, priority, expired
+FROM ledger_lots
+WHERE account_id = ANY($2::text[]) AND remaining > 0 AND expires_at <= $3"""
 
 LOAD_HOLDS = """
 SELECT id, account_id, account_version, amount, expires_at, state
@@ -94,6 +99,12 @@ async def load_for_update(
         books.accounts[account.id] = account
     if rows and rows[0][8]:
         books.sources.update(rows[0][8])
+    with_lots = {account.id for account in books.accounts.values() if account.in_lots}
+    given = with_lots & _only_given(commands)
+    until = max(command.occurred_at for command in commands)
+    if with_lots:
+        for row in await fetch(connection, LOAD_LOTS, [*(with_lots - given)], [*given], until):
+            _put_lot(books, row)
     await _load_behind_the_lock(connection, books, holds, originals)
     return books
 
@@ -104,6 +115,8 @@ async def load_accounts_for_update(
     """Lock accounts for nothing but what is due on them."""
     rows = await fetch(connection, LOCK_ACCOUNTS, array_of_texts(accounts), "{}", "{}", "{}")
     books = Books(system_accounts, {row["id"]: Account(*row[:8]) for row in rows})
+    for row in await fetch(connection, LOAD_LOTS, list(books.accounts), [], None):
+        _put_lot(books, row)
     await _load_behind_the_lock(connection, books, [], [])
     return books
 
@@ -130,16 +143,33 @@ def _asked(commands: Iterable[AnyCommand]) -> tuple[set[AccountId], list[HoldId]
     return accounts, holds, originals
 
 
+def _only_given(commands: Iterable[AnyCommand]) -> set[AccountId]:
+    """The accounts that the commands add to and do nothing else with."""
+    given: set[AccountId] = set()
+    used: set[AccountId] = set()
+    for command in commands:
+        match command:
+            case Post():
+                for entry in command.entries:
+                    (given if entry.amount > 0 else used).add(entry.account)
+            case Draw():
+                given.add(command.to)
+                used.update(command.payers)
+            case MakeHold() | SetFloor():
+                used.add(command.account)
+            case ConfirmHold() | ReleaseHold():
+                continue  # touches the lots that the hold took, which are loaded with it
+            case Reverse():
+                return set()  # may undo what the batch itself posts, whose accounts are not known yet
+    return given - used
+
+
 async def _load_behind_the_lock(
     connection: AsyncConnection, books: Books, hold_ids: list[HoldId], originals: list[Source]
 ) -> None:
-    with_lots = [account.id for account in books.accounts.values() if account.in_lots]
     with_holds = [account.id for account in books.accounts.values() if account.held]
-    lots = await fetch(connection, LOAD_LOTS, with_lots) if with_lots else ()
     holds = await fetch(connection, LOAD_HOLDS, with_holds, hold_ids) if with_holds or hold_ids else ()
     legs = await fetch(connection, LOAD_ORIGINALS, originals) if originals else ()
-    for row in lots:
-        _put_lot(books, row)
     if not holds and not legs:
         return
     steps: list[Step] = [(row["account_id"], row["account_version"]) for row in holds]

@@ -178,7 +178,7 @@ def _lots(metadata: MetaData) -> Table:
         Column("expired", Boolean, nullable=False),
         CheckConstraint("remaining BETWEEN 0 AND granted AND granted > 0", name="ledger_lots_remaining"),
         CheckConstraint("NOT expired OR remaining = 0", name="ledger_lots_expired"),
-        Index("ledger_lots_open", "account_id", postgresql_where=is_open),
+        Index("ledger_lots_open", "account_id", "expires_at", postgresql_where=is_open),
         Index("ledger_lots_due", "expires_at", postgresql_where=is_open),
     )
 
