@@ -4,10 +4,12 @@ from sqlalchemy.ext.asyncio import AsyncConnection as Connection
 
 from member.store import (  # noqa: F401 - they fill METADATA
     benefits,
+    coupon_tables,
     customer_tables,
     earning_tables,
     engagement_tables,
     entitlements,
+    package_migrations,
     tier_tables,
 )
 from member.store.tables import METADATA

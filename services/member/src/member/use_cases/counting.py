@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from itertools import accumulate
 
+from chassis.calendar import Calendar
 from chassis.errors import Refusal
 from chassis.work import Transaction
 
@@ -65,7 +66,9 @@ class Doing:
         return self.task.task_id, self.member.member_id
 
 
-async def count_doings(transaction: Transaction, wanted: Sequence[Doing | Refusal]) -> list[Recorded | Refusal]:
+async def count_doings(
+    transaction: Transaction, wanted: Sequence[Doing | Refusal], *, calendar: Calendar
+) -> list[Recorded | Refusal]:
     """Count what was done, and give what it earned; what was refused before stays refused."""
     doings = [doing for doing in wanted if isinstance(doing, Doing)]
     if doings:
@@ -73,7 +76,7 @@ async def count_doings(transaction: Transaction, wanted: Sequence[Doing | Refusa
         books = await store.find_books_for_update(transaction.connection, asked)
         fresh = await _fresh(transaction, doings)
         purses = await _judge(transaction.connection, doings, fresh, books)
-        await _give(transaction, doings, purses)
+        await _give(transaction, doings, purses, calendar=calendar)
         await _save(transaction, doings, books, purses)
     return [doing if isinstance(doing, Refusal) else _recorded(doing) for doing in wanted]
 
@@ -118,10 +121,12 @@ def _earned(doing: Doing) -> list[tuple[Milestone | None, Reward]]:
     return [*rewards, *((milestone, milestone.reward) for milestone in doing.done.milestones)]
 
 
-async def _give(transaction: Transaction, doings: Sequence[Doing], purses: dict[TaskId, Purse]) -> None:
+async def _give(
+    transaction: Transaction, doings: Sequence[Doing], purses: dict[TaskId, Purse], *, calendar: Calendar
+) -> None:
     """Give everything in one go; what cannot be given goes back into its budget."""
     commands = [_command(doing, number) for doing in doings for number in range(len(doing.rewards))]
-    outcomes = await give_rewards(transaction, commands)
+    outcomes = await give_rewards(transaction, commands, calendar=calendar)
     ends = list(accumulate(len(doing.rewards) for doing in doings))
     for doing, end in zip(doings, ends, strict=True):
         mine = outcomes[end - len(doing.rewards) : end]

@@ -90,7 +90,8 @@ async def sign_in(
                 return Doing(command.source, task, member, command.occurred_at, calendar.day_of(command.occurred_at))
         raise NoSignInTask(command.holder)
 
-    return await count_doings(transaction, [_or_refusal(begin, command) for command in commands])
+    wanted = [_or_refusal(begin, command) for command in commands]
+    return await count_doings(transaction, wanted, calendar=calendar)
 
 
 async def record_progress(
@@ -120,7 +121,8 @@ async def record_progress(
         day = calendar.day_of(command.occurred_at)
         return Doing(command.source, task, member, command.occurred_at, day, command.times, command.proof_id)
 
-    return await count_doings(transaction, [_or_refusal(begin, command) for command in commands])
+    wanted = [_or_refusal(begin, command) for command in commands]
+    return await count_doings(transaction, wanted, calendar=calendar)
 
 
 async def count_earnings(transaction: Transaction, commands: Sequence[CountEarning], *, calendar: Calendar) -> None:
@@ -144,7 +146,7 @@ async def count_earnings(transaction: Transaction, commands: Sequence[CountEarni
         for task in wanted
         if task.kind is command.kind and _is_open(task, member, command.occurred_at)
     ]
-    await count_doings(transaction, doings)
+    await count_doings(transaction, doings, calendar=calendar)
 
 
 def _or_refusal(begin: Callable[[T], Doing], command: T) -> Doing | Refusal:

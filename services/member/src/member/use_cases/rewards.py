@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID, uuid5
 
+from chassis.calendar import Calendar
 from chassis.errors import Refusal
 from chassis.work import Transaction
 
@@ -35,7 +36,9 @@ class GiveReward:
     occurred_at: datetime
 
 
-async def give_rewards(transaction: Transaction, commands: Sequence[GiveReward]) -> list[RewardGiven | Refusal]:
+async def give_rewards(
+    transaction: Transaction, commands: Sequence[GiveReward], *, calendar: Calendar
+) -> list[RewardGiven | Refusal]:
     """Give rewards, each with its own outcome.
 
     MemberNotFound for who is none, SourceReused for points given before, and what the issuing of coupons refuses, such
@@ -63,7 +66,7 @@ async def give_rewards(transaction: Transaction, commands: Sequence[GiveReward])
         posted = await give_points(transaction, list(grants.values()))
         outcomes |= zip(grants, map(_given, grants.values(), posted), strict=True)
     if coupons:
-        issued = await issue_coupons(transaction, list(coupons.values()))
+        issued = await issue_coupons(transaction, list(coupons.values()), calendar=calendar)
         outcomes |= zip(coupons, map(_issued, coupons.values(), issued), strict=True)
     return [outcomes[place] for place in range(len(commands))]
 
