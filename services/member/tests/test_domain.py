@@ -10,6 +10,7 @@ from member.domain.customer import ContactAddress, CustomerId, check_customer, c
 from member.domain.membership import Holder, Member, MemberId, standing
 from member.domain.points import MAX_POINTS, check_points, points_for_money
 from member.domain.program import GENERAL, Program, Tier, TierId, check_program
+from member.domain.requirement import Measured
 
 from services.member.tests.factories import GOLD, JANUARY, SILVER, STANDARD, customer, day, person, program
 
@@ -19,6 +20,15 @@ requirements = st.lists(st.integers(1, 10**6), max_size=8, unique=True).map(lamb
 def _program(required: list[int]) -> Program:
     tiers = [Tier(TierId(f"t-{rank}"), f"Tier {rank}", rank, points, 100) for rank, points in enumerate(required)]
     return program(tiers=tuple(tiers))
+
+
+def _measured(found: Program, points: int) -> Measured:
+    """So many points of every kind in the program's window."""
+    return {found.points_measure: points}
+
+
+def _reached(found: Program, points: int) -> Tier:
+    return found.tier_reached(_measured(found, points), JANUARY)
 
 
 def _fields(error: pytest.ExceptionInfo[InvalidArgument]) -> list[str]:
@@ -57,26 +67,26 @@ def test_points_out_of_range_are_refused(points: int) -> None:
 @given(requirements, st.integers(-5, 2 * 10**6))
 def test_the_tier_reached_is_the_best_whose_requirement_is_met(required: list[int], points: int) -> None:
     found = _program(required)
-    reached = found.tier_reached(points)
+    reached = _reached(found, points)
     assert reached.rank == max([rank for rank, least in enumerate(required) if least <= points], default=0)
 
 
 @given(requirements, st.integers(0, 2 * 10**6))
 def test_the_points_missing_reach_the_next_tier_and_no_fewer_do(required: list[int], points: int) -> None:
     found = _program(required)
-    tier = found.tier_reached(points)
+    tier = _reached(found, points)
     member = Member(MemberId("m"), Holder(CustomerId("c-1"), found.program_id), tier.tier_id, JANUARY, JANUARY, 1)
-    seen = standing(member, found, points)
+    seen = standing(member, found, _measured(found, points), JANUARY)
     if seen.next_tier is None:
         assert seen.points_to_next_tier == 0
     else:
-        assert found.tier_reached(points + seen.points_to_next_tier) == seen.next_tier
-        assert found.tier_reached(points + seen.points_to_next_tier - 1) == tier
+        assert _reached(found, points + seen.points_to_next_tier) == seen.next_tier
+        assert _reached(found, points + seen.points_to_next_tier - 1) == tier
 
 
 def test_nothing_is_missing_when_the_points_are_there_and_the_judging_is_still_to_come() -> None:
     member = Member(MemberId("m"), Holder(CustomerId("c-1"), GENERAL), STANDARD.tier_id, JANUARY, JANUARY, 1)
-    assert standing(member, program(), 5000).points_to_next_tier == 0
+    assert standing(member, program(), _measured(program(), 5000), JANUARY).points_to_next_tier == 0
 
 
 def test_points_expire_after_the_lifetime_or_never() -> None:
@@ -86,7 +96,7 @@ def test_points_expire_after_the_lifetime_or_never() -> None:
 
 
 def test_the_window_ends_at_the_instant_and_is_as_long_as_said() -> None:
-    assert program(window_days=30).window_start(day(31)) == day(1)
+    assert program(window_days=30).points_measure.window.start(day(31), program().calendar) == day(1)
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ class PointsKind(StrEnum):
     EARN_TASK = "earn_task"
     EARN_ACTIVITY = "earn_activity"
     EARN_CAMPAIGN = "earn_campaign"
+    EARN_MERCHANT = "earn_merchant"
     EARN_TENURE = "earn_tenure"
     EARN_UPGRADE = "earn_upgrade"
     EARN_ENROLMENT = "earn_enrolment"
@@ -25,6 +26,7 @@ class PointsKind(StrEnum):
     TRANSFER = "transfer"
     REVERSAL = "reversal"
     TAKE_BACK = "take_back"
+    GIVE_UP = "give_up"
 
 
 class EarnClass(StrEnum):
@@ -43,6 +45,7 @@ CLASS_OF: Mapping[PointsKind, EarnClass] = {
     PointsKind.EARN_TASK: EarnClass.ACTIVITY,
     PointsKind.EARN_ACTIVITY: EarnClass.ACTIVITY,
     PointsKind.EARN_CAMPAIGN: EarnClass.ACTIVITY,
+    PointsKind.EARN_MERCHANT: EarnClass.ACTIVITY,
     PointsKind.EARN_TENURE: EarnClass.EXCLUSIVE,
     PointsKind.EARN_UPGRADE: EarnClass.EXCLUSIVE,
     PointsKind.EARN_ENROLMENT: EarnClass.EXCLUSIVE,

@@ -1,13 +1,16 @@
 """A customer's membership in a program: the tier held, and what is missing to the next."""
 
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from enum import StrEnum
 from typing import NamedTuple, NewType
 
-from chassis.errors import AlreadyExists, NotFound
+from chassis.errors import AlreadyExists, NotFound, Refusal
+from chassis.times import LATEST
 
 from member.domain.customer import EVERYBODY, CustomerId, PersonId
 from member.domain.program import Program, ProgramId, Tier, TierId
+from member.domain.requirement import Measured, Missing, Points, unmet
 
 MemberId = NewType("MemberId", str)
 
@@ -39,9 +42,49 @@ class MemberNotFound(NotFound):
         super().__init__("the customer is not a member", **holder.named())
 
 
+class TierNotFound(NotFound):
+    """The program has no such tier."""
+
+    def __init__(self, program_id: ProgramId, tier_id: TierId) -> None:
+        super().__init__("the program has no such tier", program_id=program_id, tier_id=tier_id)
+
+
+class MemberMoved(Refusal):
+    """The membership is not as it was when the move was planned: it moved since, or at a later instant."""
+
+    def __init__(self, member_id: MemberId) -> None:
+        super().__init__("the membership has moved since", member_id=member_id)
+
+
+class MemberHasPoints(Refusal):
+    """Who leaves loses the points left, and the request does not say that they are given up."""
+
+    def __init__(self, holder: Holder, points: int) -> None:
+        super().__init__("points would be lost", points=str(points), **holder.named())
+
+
+class PointsHeld(Refusal):
+    """Points of the membership are held for a use that is not certain yet; end it first."""
+
+    def __init__(self, holder: Holder) -> None:
+        super().__init__("points are held for a use not certain yet", **holder.named())
+
+
+class MoveReason(StrEnum):
+    """Why a tier is held."""
+
+    ENROLMENT = "enrolment"
+    EVENT = "event"
+    EVALUATION = "evaluation"
+    PLACEMENT = "placement"
+
+
 @dataclass(frozen=True, slots=True)
 class Member:
-    """A membership; `tier_since` and `enrolled_at` are business times, `revision` rises with every tier from 1."""
+    """A membership; `tier_since` and `enrolled_at` are business times, `revision` rises with every tier from 1.
+
+    Whatever is judged, the tier is held until `holds_until` (exclusive), which is the end of its validity, or of its
+    grace once it was found lost (`in_grace`)."""
 
     member_id: MemberId
     holder: Holder
@@ -49,6 +92,9 @@ class Member:
     tier_since: datetime
     enrolled_at: datetime
     revision: int
+    holds_until: datetime | None = None
+    in_grace: bool = False
+    left_at: datetime | None = None
 
     @property
     def customer_id(self) -> CustomerId:
@@ -74,11 +120,23 @@ class Standing:
 
 @dataclass(frozen=True, slots=True)
 class TierMove:
-    """One member's way from a tier to another, found by judging."""
+    """One member's way from a tier to another; `member` is as it stands afterwards."""
 
     member: Member
     previous: Tier
     tier: Tier
+
+
+@dataclass(frozen=True, slots=True)
+class TierHeld:
+    """A line of a membership's history: the tier held from an instant on, the version that judged so, and why."""
+
+    revision: int
+    tier_id: TierId
+    held_from: datetime
+    version: int
+    reason: MoveReason
+    note: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,12 +171,103 @@ class TierChanged:
         return self.member_id
 
 
-def standing(member: Member, program: Program, qualifying_points: int) -> Standing:
+@dataclass(frozen=True, slots=True)
+class MemberLeft:
+    """Effect: a membership ended."""
+
+    member_id: MemberId
+    holder: Holder
+    points_given_up: int
+    occurred_at: datetime
+
+    @property
+    def aggregate_id(self) -> str:
+        """The membership orders its facts."""
+        return self.member_id
+
+
+@dataclass(frozen=True, slots=True)
+class DowngradeWarned:
+    """Effect: a member holds less than the tier asks for, and will lose it at `ends_at` unless that changes."""
+
+    member_id: MemberId
+    holder: Holder
+    tier: Tier
+    falls_to: Tier
+    missing: tuple[Missing, ...]
+    ends_at: datetime
+    occurred_at: datetime
+
+    @property
+    def aggregate_id(self) -> str:
+        """The membership orders its facts."""
+        return self.member_id
+
+
+def standing(member: Member, program: Program, measured: Measured, as_of: datetime) -> Standing:
     """What the member holds and what is missing to the next tier; points beyond it leave nothing missing."""
     tier = program.tier(member.tier_id)
     next_tier = program.next_tier(tier)
-    missing = max(0, next_tier.points_required - qualifying_points) if next_tier else 0
-    return Standing(member, tier, qualifying_points, next_tier, missing)
+    asked = program.requirement(next_tier) if next_tier else None
+    points = [each.amount for each in unmet(asked, measured, as_of) if isinstance(each.leaf, Points)] if asked else []
+    qualifying = measured.get(program.points_measure)
+    return Standing(member, tier, qualifying if isinstance(qualifying, int) else 0, next_tier, max(points, default=0))
+
+
+def judge(member: Member, program: Program, reached: Tier, as_of: datetime) -> Member | None:
+    """The member after being judged at an instant to reach a tier; None where nothing changes.
+
+    A better tier is taken at once. A worse one is taken when nothing holds the present tier any more: neither its
+    validity, nor the grace that begins when it is first found lost; with soft landing it is the next one down.
+    """
+    held = program.tier(member.tier_id)
+    if reached.rank > held.rank:
+        return _moved(member, reached, as_of, holds_until=program.valid_until(as_of))
+    if reached.rank == held.rank:
+        return replace(member, in_grace=False, holds_until=None) if member.in_grace else None
+    if member.holds_until is not None and as_of < member.holds_until:
+        return None
+    if program.moves.grace_days and not member.in_grace:
+        return replace(member, in_grace=True, holds_until=_later(as_of, program.moves.grace_days))
+    return _fallen(member, program, reached, as_of)
+
+
+def rise(member: Member, program: Program, reached: Tier, as_of: datetime) -> Member | None:
+    """The member after being judged for an upgrade alone; it takes effect at `as_of`, but never before the tier held
+    now was taken: the history goes forward only."""
+    if reached.rank <= program.tier(member.tier_id).rank:
+        return None
+    at = max(as_of, member.tier_since)
+    return _moved(member, reached, at, holds_until=program.valid_until(at))
+
+
+def place(member: Member, tier: Tier, at: datetime, *, holds_until: datetime | None) -> Member:
+    """The member in a tier that somebody chose."""
+    return _moved(member, tier, at, holds_until=holds_until)
+
+
+def _fallen(member: Member, program: Program, reached: Tier, as_of: datetime) -> Member | None:
+    if not program.moves.soft_landing:
+        return _moved(member, reached, as_of, holds_until=None)
+    if as_of <= member.tier_since:
+        return None
+    below = program.tiers[program.tier(member.tier_id).rank - 1]
+    return _moved(member, below, as_of, holds_until=None if below == reached else program.valid_until(as_of))
+
+
+def _moved(member: Member, tier: Tier, at: datetime, *, holds_until: datetime | None) -> Member:
+    return replace(
+        member,
+        tier_id=tier.tier_id,
+        tier_since=at,
+        revision=member.revision + 1,
+        holds_until=holds_until,
+        in_grace=False,
+    )
+
+
+def _later(instant: datetime, days: int) -> datetime:
+    return min(LATEST, instant + timedelta(days=days))
 
 
 def first_tier_taken(member: Member, program: Program) -> TierChanged:

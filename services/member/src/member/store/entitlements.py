@@ -94,7 +94,7 @@ _NEXT_ROUND = text("""
 """)
 
 _NEXT_MEMBERS = text("""
-    SELECT member_id, customer_id FROM members WHERE program_id = :program AND member_id > :after
+    SELECT member_id, customer_id FROM members WHERE program_id = :program AND member_id > :after AND left_at IS NULL
     ORDER BY member_id LIMIT :most
 """)
 
@@ -106,7 +106,8 @@ _ROUND_DONE = text("""
 _OFF_THEIR_MEMBERS = text("""
     SELECT coalesce(held.customer_id, told.customer_id) AS customer_id
     FROM (
-        SELECT customer_id, jsonb_object_agg(member_id, tier_id) AS tiers FROM members GROUP BY customer_id
+        SELECT customer_id, jsonb_object_agg(member_id, tier_id) AS tiers FROM members
+        WHERE left_at IS NULL GROUP BY customer_id
     ) AS held
     FULL JOIN (
         SELECT entitlements.customer_id, (

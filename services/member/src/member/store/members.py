@@ -1,10 +1,10 @@
 """Memberships, and the tier that each held at every instant."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import Row, select, text
+from sqlalchemy import Row, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from member.domain.customer import CustomerId, PersonId
@@ -15,18 +15,22 @@ from member.store.tables import members
 _INSERT = text("""
     WITH enrolled AS (
         INSERT INTO members
-            (member_id, customer_id, program_id, person_id, tier_id, tier_since, enrolled_at, revision)
+            (member_id, customer_id, program_id, person_id, tier_id, tier_since, enrolled_at, revision, holds_until)
         SELECT new.member_id, new.customer_id, new.program_id, new.person_id, new.tier_id, new.enrolled_at,
-            new.enrolled_at, 1
+            new.enrolled_at, 1, new.holds_until
         FROM unnest(CAST(:members AS text[]), CAST(:customers AS text[]), CAST(:programs AS text[]),
-                    CAST(:persons AS text[]), CAST(:tiers AS text[]), CAST(:instants AS timestamptz[]))
-            AS new(member_id, customer_id, program_id, person_id, tier_id, enrolled_at)
+                    CAST(:persons AS text[]), CAST(:tiers AS text[]), CAST(:instants AS timestamptz[]),
+                    CAST(:holds AS timestamptz[]))
+            AS new(member_id, customer_id, program_id, person_id, tier_id, enrolled_at, holds_until)
         ORDER BY new.customer_id, new.program_id, new.person_id
-        ON CONFLICT (customer_id, program_id, person_id) DO NOTHING
+        ON CONFLICT (customer_id, program_id, person_id) WHERE left_at IS NULL DO NOTHING
         RETURNING member_id, tier_id, enrolled_at
     ), noted AS (
-        INSERT INTO tier_history (member_id, revision, tier_id, held_from, recorded_at)
-        SELECT member_id, 1, tier_id, enrolled_at, :recorded_at FROM enrolled
+        INSERT INTO tier_history (member_id, revision, tier_id, held_from, recorded_at, version, reason)
+        SELECT enrolled.member_id, 1, enrolled.tier_id, enrolled.enrolled_at, :recorded_at, judged.version, 'enrolment'
+        FROM enrolled
+        JOIN unnest(CAST(:members AS text[]), CAST(:versions AS bigint[])) AS judged(member_id, version)
+            USING (member_id)
     )
     SELECT member_id FROM enrolled
 """)
@@ -37,6 +41,7 @@ _MEMBERS_AT = text("""
     FROM unnest(CAST(:customers AS text[]), CAST(:instants AS timestamptz[]))
         WITH ORDINALITY AS asked(customer_id, instant, position)
     JOIN members ON members.customer_id = asked.customer_id AND members.person_id = ''
+        AND (members.left_at IS NULL OR members.left_at > asked.instant)
     CROSS JOIN LATERAL (
         SELECT tier_history.tier_id FROM tier_history
         WHERE tier_history.member_id = members.member_id AND tier_history.held_from <= asked.instant
@@ -49,9 +54,13 @@ _MEMBERS_OF = text("""
     SELECT members.* FROM members
     JOIN unnest(CAST(:customers AS text[]), CAST(:programs AS text[]), CAST(:persons AS text[]))
         AS asked(customer_id, program_id, person_id) USING (customer_id, program_id, person_id)
+    WHERE members.left_at IS NULL
 """)
 
-_ALL_MEMBERS_OF = text("SELECT members.* FROM members WHERE members.customer_id = ANY(CAST(:customers AS text[]))")
+_ALL_MEMBERS_OF = text("""
+    SELECT members.* FROM members
+    WHERE members.customer_id = ANY(CAST(:customers AS text[])) AND members.left_at IS NULL
+""")
 
 
 class MemberAt(NamedTuple):
@@ -69,8 +78,11 @@ class MemberAt(NamedTuple):
         return Holder(self.customer_id, self.program_id)
 
 
-async def insert_members(connection: AsyncConnection, new: Sequence[Member], *, recorded_at: datetime) -> set[MemberId]:
-    """Write memberships with their first tier; returns those written: a customer is a member of a program once."""
+async def insert_members(
+    connection: AsyncConnection, new: Sequence[Member], versions: Mapping[MemberId, int], *, recorded_at: datetime
+) -> set[MemberId]:
+    """Write memberships with their first tier, each as a version of its program says it; returns those written: a
+    customer is a member of a program once at a time."""
     if not new:
         return set()
     written = await connection.execute(
@@ -82,6 +94,8 @@ async def insert_members(connection: AsyncConnection, new: Sequence[Member], *, 
             "persons": [member.holder.person_id for member in new],
             "tiers": [member.tier_id for member in new],
             "instants": [member.enrolled_at for member in new],
+            "holds": [member.holds_until for member in new],
+            "versions": [versions[member.member_id] for member in new],
             "recorded_at": recorded_at,
         },
     )
@@ -116,6 +130,18 @@ async def find_members_by_id(connection: AsyncConnection, ids: Collection[Member
     return {MemberId(row.member_id): member_from_row(row) for row in found}
 
 
+async def end_membership(connection: AsyncConnection, member: Member, *, left_at: datetime) -> Member | None:
+    """End a membership that is as it was read, and not later than it moved last; None where it is not."""
+    ended = (
+        update(members)
+        .where(members.c.member_id == member.member_id, members.c.revision == member.revision)
+        .where(members.c.left_at.is_(None), members.c.tier_since <= left_at)
+        .values(left_at=left_at)
+    )
+    row = (await connection.execute(ended.returning(members))).one_or_none()
+    return member_from_row(row) if row else None
+
+
 async def members_at(connection: AsyncConnection, asked: Sequence[tuple[CustomerId, datetime]]) -> list[MemberAt]:
     """Every membership that each customer as a whole had at its instant, with the tier held then."""
     found = await connection.execute(
@@ -143,4 +169,7 @@ def member_from_row(row: Row[Any]) -> Member:
         tier_since=row.tier_since,
         enrolled_at=row.enrolled_at,
         revision=row.revision,
+        holds_until=row.holds_until,
+        in_grace=row.in_grace,
+        left_at=row.left_at,
     )

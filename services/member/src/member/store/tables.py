@@ -4,17 +4,16 @@ from chassis.tables import chassis_tables
 from ledger import ledger_tables
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     CheckConstraint,
     Column,
     DateTime,
     ForeignKey,
     ForeignKeyConstraint,
     Index,
-    Integer,
     MetaData,
     Table,
     Text,
-    UniqueConstraint,
     text,
 )
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
@@ -48,13 +47,13 @@ programs = Table(
     "programs",
     METADATA,
     Column("program_id", Text, primary_key=True),
-    Column("display_name", Text, nullable=False),
-    Column("window_days", Integer, nullable=False),
-    Column("points_lifetime_days", Integer, nullable=False),
-    Column("revision", BigInteger, nullable=False),
+    Column("active_version", BigInteger, comment="in force when last looked at"),
+    Column("active_sequence", BigInteger, nullable=False, server_default="0", comment="its activation"),
+    Column("upgrades_at_once", Boolean, nullable=False, server_default=text("false"), comment="in some version"),
+    Column("warned_as_of", DateTime(timezone=True), comment="business time of the last round of warnings"),
+    Column("warned_to_member", Text, comment="how far the warnings have come; null when they are through"),
     Column("evaluated_as_of", DateTime(timezone=True), comment="business time of the last judging of tiers"),
     Column("evaluated_to_member", Text, comment="how far the judging has come; null when it is through"),
-    CheckConstraint("window_days > 0 AND points_lifetime_days >= 0", name="programs_days_sensible"),
 )
 
 tiers = Table(
@@ -62,13 +61,7 @@ tiers = Table(
     METADATA,
     Column("program_id", Text, ForeignKey("programs.program_id"), primary_key=True),
     Column("tier_id", Text, primary_key=True),
-    Column("display_name", Text, nullable=False),
-    Column("rank", Integer, nullable=False),
-    Column("points_required", BigInteger, nullable=False),
-    Column("earn_rate_percent", Integer, nullable=False),
-    # Deferred, so that two tiers may change places in one statement.
-    UniqueConstraint("program_id", "rank", name="tiers_rank_once", deferrable=True, initially="DEFERRED"),
-    CheckConstraint("rank >= 0 AND points_required >= 0 AND earn_rate_percent >= 0", name="tiers_not_negative"),
+    comment="Every tier that a version in force had: members may hold it.",
 )
 
 members = Table(
@@ -82,10 +75,22 @@ members = Table(
     Column("tier_since", DateTime(timezone=True), nullable=False),
     Column("enrolled_at", DateTime(timezone=True), nullable=False),
     Column("revision", BigInteger, nullable=False),
-    UniqueConstraint("customer_id", "program_id", "person_id", name="members_once_per_program"),
+    Column("holds_until", DateTime(timezone=True), comment="end of the tier's validity, or of its grace"),
+    Column("in_grace", Boolean, nullable=False, server_default=text("false")),
+    Column("left_at", DateTime(timezone=True)),
     ForeignKeyConstraint(["program_id", "tier_id"], ["tiers.program_id", "tiers.tier_id"], name="members_tier_known"),
-    Index("members_by_tier", "program_id", "tier_id"),
+    Index(
+        "members_once_per_program",
+        "customer_id",
+        "program_id",
+        "person_id",
+        unique=True,
+        postgresql_where=text("left_at IS NULL"),
+    ),
+    Index("members_by_tier", "program_id", "tier_id", "member_id", postgresql_where=text("left_at IS NULL")),
+    Index("members_by_hold", "program_id", "member_id", postgresql_where=text("holds_until IS NOT NULL")),
     Index("members_by_program", "program_id", "member_id"),
+    Index("members_by_enrolment", "program_id", "enrolled_at", "member_id"),
 )
 
 tier_history = Table(
@@ -96,6 +101,9 @@ tier_history = Table(
     Column("tier_id", Text, nullable=False),
     Column("held_from", DateTime(timezone=True), nullable=False),
     Column("recorded_at", DateTime(timezone=True), nullable=False),
+    Column("version", BigInteger, nullable=False, server_default="0", comment="of the program, that judged so"),
+    Column("reason", Text, nullable=False, server_default="evaluation"),
+    Column("note", Text, nullable=False, server_default=""),
     Index("tier_history_by_instant", "member_id", "held_from", "revision"),
 )
 
@@ -107,5 +115,6 @@ unrewarded_payments = Table(
     Column("kind", Text, nullable=False),
     Column("occurred_at", DateTime(timezone=True), nullable=False),
     Column("recorded_at", DateTime(timezone=True), nullable=False),
-    comment="Recharges and orders of customers who were not members at the time; they gave no points.",
+    Column("cause", Text, nullable=False, server_default="not_a_member"),
+    comment="Recharges and orders that gave no points, and why.",
 )
