@@ -26,7 +26,9 @@ C1 = CustomerId("c-1")
 
 async def put(work: Work, *commands: UpsertCustomer) -> list[PutCustomer]:
     """Customers put in one transaction."""
-    return await work.run(lambda transaction: upsert_customers(transaction, commands))
+    outcomes = await work.run(lambda transaction: upsert_customers(transaction, commands))
+    assert all(isinstance(outcome, PutCustomer) for outcome in outcomes), outcomes
+    return [outcome for outcome in outcomes if isinstance(outcome, PutCustomer)]
 
 
 async def enrol(work: Work, *commands: EnrolCustomer) -> list[Standing | Refusal]:

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from chassis.errors import InvalidArgument
 from chassis.gathering import Gatherer
 from chassis.paging import page_from_request
 from chassis.rpc.errors import item_result
@@ -10,11 +11,15 @@ from grpc.aio import ServicerContext
 from touchstone.member.v1 import customer_service_pb2 as pb
 from touchstone.member.v1 import customer_service_pb2_grpc as pb_grpc
 
-from member.api.rendering import many
+from member.api.rendering import many, one
 from member.use_cases import customers as use_cases
+from member.use_cases import erasing, exporting, merging
+from member.wire import customer_changes as changes
 from member.wire import customers as wire
 
 _PUT = many(use_cases.upsert_customers, wire.put_customer_to_proto)
+_MERGE = many(merging.merge_customers, changes.merged_to_proto)
+_ERASE = one(erasing.erase_customer, changes.erased_to_proto)
 
 
 class CustomerApi(pb_grpc.CustomerServiceServicer):
@@ -23,6 +28,7 @@ class CustomerApi(pb_grpc.CustomerServiceServicer):
     def __init__(self, work: Work) -> None:
         self._work = work
         self._putting = Gatherer(work, "upsert_customers", _PUT, pb.UpsertCustomerResponse)
+        self._merging = Gatherer(work, "merge_customers", _MERGE, pb.MergeCustomersResponse)
 
     async def UpsertCustomer(
         self, request: pb.UpsertCustomerRequest, context: ServicerContext[Any, Any]
@@ -71,3 +77,42 @@ class CustomerApi(pb_grpc.CustomerServiceServicer):
         async with self._work.reading() as connection:
             address = await use_cases.get_contact_address(connection, customer_id, person_id)
         return wire.contact_address_to_proto(address)
+
+    async def MergeCustomers(
+        self, request: pb.MergeCustomersRequest, context: ServicerContext[Any, Any]
+    ) -> pb.MergeCustomersResponse:
+        return await self._merging.answer(ask(request, changes.merge_from_proto(request)))
+
+    async def BatchMergeCustomers(
+        self, request: pb.BatchMergeCustomersRequest, context: ServicerContext[Any, Any]
+    ) -> pb.BatchMergeCustomersResponse:
+        if len(request.requests) > merging.MERGES_MAX:
+            raise InvalidArgument("requests", f"must have at most {merging.MERGES_MAX} items")
+        results = await self._merging.answer_batch(
+            request.requests, read=changes.merge_from_proto, result=item_result(pb.MergeCustomersResult)
+        )
+        return pb.BatchMergeCustomersResponse(results=results)
+
+    async def ListMerges(
+        self, request: pb.ListMergesRequest, context: ServicerContext[Any, Any]
+    ) -> pb.ListMergesResponse:
+        customer_id, page = wire.customer_id_from_proto(request.customer_id), page_from_request(request)
+        async with self._work.reading() as connection:
+            found = await merging.list_merges(connection, customer_id, page)
+        shown, token = page.cut(found, lambda each: each.merged_id)
+        return pb.ListMergesResponse(merges=[changes.merge_to_proto(each) for each in shown], next_page_token=token)
+
+    async def ExportCustomer(
+        self, request: pb.ExportCustomerRequest, context: ServicerContext[Any, Any]
+    ) -> pb.ExportCustomerResponse:
+        customer_id = wire.customer_id_from_proto(request.customer_id)
+        person_id = wire.person_id_from_proto(request.person_id)
+        async with self._work.reading() as connection:
+            document = await exporting.export_customer(connection, customer_id, person_id)
+        return changes.export_to_proto(document)
+
+    async def EraseCustomer(
+        self, request: pb.EraseCustomerRequest, context: ServicerContext[Any, Any]
+    ) -> pb.EraseCustomerResponse:
+        asked = ask(request, changes.erase_from_proto(request))
+        return await self._work.answer("erase_customer", asked, _ERASE, pb.EraseCustomerResponse)

@@ -100,7 +100,8 @@ async def upsert_customers(
     """
     if not wanted:
         return []
-    written = {row.customer_id: row for row in await connection.execute(_UPSERT, _parameters(wanted, recorded_at))}
+    found = await connection.execute(_UPSERT, _parameters(wanted, recorded_at))
+    written: dict[str, Row[Any]] = {row.customer_id: row for row in found}
     left = await _left_as_they_are(connection, [each for each in wanted if each.customer_id not in written])
     return [_put(customer, written.get(customer.customer_id), left) for customer in wanted]
 

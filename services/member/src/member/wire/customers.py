@@ -47,14 +47,14 @@ _CUSTOMER_KINDS_KNOWN = {value: kind for kind, value in _CUSTOMER_KINDS.items()}
 _SUBSCRIBER_KINDS_KNOWN = {value: kind for kind, value in _SUBSCRIBER_KINDS.items()}
 
 
-def customer_id_from_proto(customer_id: str) -> CustomerId:
-    """A customer's id, or InvalidArgument naming customer_id."""
-    return CustomerId(check_id("customer_id", customer_id))
+def customer_id_from_proto(customer_id: str, field: str = "customer_id") -> CustomerId:
+    """A customer's id, or InvalidArgument naming the field."""
+    return CustomerId(check_id(field, customer_id))
 
 
-def person_id_from_proto(person_id: str) -> PersonId:
-    """A person's id, the customer as a whole where it is empty, or InvalidArgument naming person_id."""
-    return PersonId(check_id("person_id", person_id)) if person_id else EVERYBODY
+def person_id_from_proto(person_id: str, field: str = "person_id") -> PersonId:
+    """A person's id, the customer as a whole where it is empty, or InvalidArgument naming the field."""
+    return PersonId(check_id(field, person_id)) if person_id else EVERYBODY
 
 
 def day_from_proto(field: str, day: str) -> date:

@@ -1,0 +1,274 @@
+"""Make one customer of two: persons, lines, accounts, consents, memberships and points go over, in one transaction."""
+
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+
+from chassis.errors import InvalidArgument, Refusal
+from chassis.paging import Page
+from chassis.work import Transaction
+from ledger import InsufficientBalance, Posted
+
+from member.domain.customer import Customer, CustomerId, CustomerMerged, CustomerRegistered, PersonId
+from member.domain.membership import MemberLeft, PointsHeld
+from member.domain.merge import (
+    Carried,
+    CustomersMerged,
+    Memberships,
+    Merge,
+    Merged,
+    Moves,
+    PointsMove,
+    PointsOwed,
+    check_moves,
+    memberships_merged,
+    merged,
+    person_moves,
+)
+from member.domain.spending import PointsTransferred, Side
+from member.store import Connection, consents, customers, members, points
+from member.store import merging as store
+from member.use_cases import entitlements
+from member.use_cases.consents import SayConsent, say_consents
+from member.use_cases.customers import get_customer
+from member.use_cases.managers import AssignManager, assign_managers
+from member.use_cases.telling import tell_expired
+
+MERGES_MAX = 100
+ACCOUNTS_PER_ROUND = 500
+
+Mover = Callable[[Transaction, Merge], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class MergeCustomers:
+    """Let `merged_id` become part of `customer_id`; `moves` says what its persons become where their ids are taken."""
+
+    customer_id: CustomerId
+    merged_id: CustomerId
+    moves: tuple[tuple[PersonId, PersonId], ...]
+    occurred_at: datetime
+    by: str
+
+    def __post_init__(self) -> None:
+        check_moves(self.moves)
+        if self.merged_id == self.customer_id:
+            raise InvalidArgument("merged_customer_id", "must be another customer")
+
+
+@dataclass(slots=True)
+class _Batch:
+    """What the merges of one transaction have come to so far."""
+
+    known: dict[CustomerId, Customer | Refusal]
+    outcomes: list[Merge | Refusal] = field(default_factory=list)
+    moves: list[tuple[PointsMove, Merge]] = field(default_factory=list)
+    new: list[Merge] = field(default_factory=list)
+
+
+async def move_entitlements(transaction: Transaction, merge: Merge) -> None:
+    """Granted and used benefits go with the customer."""
+    await entitlements.move_entitlements(transaction, merge.merged_id, to=merge.customer_id)
+
+
+MOVERS: Sequence[Mover] = (move_entitlements,)
+"""What else is kept under a customer's id, and goes over: each room names its own."""
+
+
+async def merge_customers(transaction: Transaction, commands: Sequence[MergeCustomers]) -> list[Merged | Refusal]:
+    """Merge in order. What was merged so already is answered as it was, and nothing changes.
+
+    A refused merge leaves no trace, and its neighbours go on. Refuses CustomerNotFound, CustomerMerged (into a third),
+    CustomerErased, PersonNotFound, PersonIdsClash, PersonErased, CustomerTooLarge, and PointsHeld and PointsOwed where
+    a membership would end in another one.
+    """
+    connection = transaction.connection
+    ids = {each for command in commands for each in (command.customer_id, command.merged_id)}
+    batch = _Batch(await customers.find_customers_for_update(connection, ids))
+    for command in commands:
+        batch.outcomes.append(await _merge(transaction, command, batch))
+    await _carry(transaction, batch)
+    if batch.new:
+        await entitlements.refresh(
+            transaction, {each for merge in batch.new for each in (merge.customer_id, merge.merged_id)}
+        )
+    return [
+        outcome
+        if isinstance(outcome, Refusal)
+        else Merged(outcome, await store.find_carried(connection, outcome.merged_id))
+        for outcome in batch.outcomes
+    ]
+
+
+async def list_merges(connection: Connection, customer_id: CustomerId, page: Page) -> list[Merge]:
+    """What was merged into the customer, one more than the page holds where there are more."""
+    await get_customer(connection, customer_id)
+    return await store.list_merges(connection, customer_id, after=page.after, limit=page.wanted)
+
+
+async def carry_late_points(transaction: Transaction) -> bool:
+    """Points that reached a membership just as it ended go after the others; whether there may be more of them."""
+    late = await store.arrived_late(transaction.connection, limit=ACCOUNTS_PER_ROUND)
+    known = await members.find_members_by_id(transaction.connection, {each for one in late for each in one[:2]})
+    moves = [
+        PointsMove(f"merge:{giver}:{version}", known[giver], known[receiver], transaction.recorded_at)
+        for giver, receiver, version in late
+    ]
+    posted = await store.post_moves(transaction.connection, moves, recorded_at=transaction.recorded_at)
+    for move, outcome in zip(moves, posted, strict=True):
+        _tell_moved(transaction, move, outcome)
+    await tell_expired(transaction, points.expired_shares([each for each in posted if isinstance(each, Posted)]))
+    return len(late) == ACCOUNTS_PER_ROUND
+
+
+async def _merge(transaction: Transaction, command: MergeCustomers, batch: _Batch) -> Merge | Refusal:
+    """One merge up to the points, which all merges of the transaction post together."""
+    connection = transaction.connection
+    customer, other = batch.known[command.customer_id], batch.known[command.merged_id]
+    if isinstance(other, CustomerMerged) and other.metadata["merged_into"] == command.customer_id:
+        return await store.find_merge(connection, command.merged_id) or other
+    for each in (other, customer):
+        if isinstance(each, Refusal):
+            return each
+    assert isinstance(customer, Customer)
+    assert isinstance(other, Customer)
+    try:
+        erased = await store.erased_persons(connection, [command.customer_id, command.merged_id])
+        moves = person_moves(customer, other, dict(command.moves), erased[command.customer_id])
+        whole = merged(customer, other, moves)
+        theirs = await _memberships(connection, command, moves, batch)
+    except Refusal as refusal:
+        return refusal
+    # Whoever was forgotten under an id that somebody else has here is forgotten already, and the other one is not.
+    still = erased[command.merged_id] - {person.person_id for person in whole.persons}
+    return await _save(
+        transaction, command, batch, _Plan(customer, whole, moves, theirs, erased[command.customer_id] | still)
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """What a merge comes to before it is written."""
+
+    customer: Customer
+    whole: Customer
+    moves: Moves
+    theirs: Memberships
+    erased: set[PersonId]
+
+
+async def _memberships(connection: Connection, command: MergeCustomers, moves: Moves, batch: _Batch) -> Memberships:
+    """What becomes of the memberships; PointsHeld and PointsOwed where one that ends cannot give up its points."""
+    found = await members.find_members_of(connection, [command.customer_id, command.merged_id])
+    ending_already = {move.giver.member_id for move, _ in batch.moves}
+    found = [member for member in found if member.member_id not in ending_already]
+    theirs = [member for member in found if member.customer_id == command.merged_id]
+    ours = [member for member in found if member.customer_id == command.customer_id]
+    plan = memberships_merged(command.customer_id, ours, theirs, moves)
+    accounts = {member.member_id for pair in plan.ending for member in pair}
+    balances = await store.balances_for_update(connection, accounts)
+    for member, _ in plan.ending:
+        balance, held = balances[member.member_id]
+        if held and (await points.balance_at(connection, member.member_id, command.occurred_at)).held:
+            raise PointsHeld(member.holder)
+        if balance < 0:
+            raise PointsOwed(member.holder)
+    return plan
+
+
+async def _save(transaction: Transaction, command: MergeCustomers, batch: _Batch, plan: _Plan) -> Merge:
+    connection, recorded_at = transaction.connection, transaction.recorded_at
+    merge = Merge(
+        command.customer_id,
+        command.merged_id,
+        plan.moves,
+        len(plan.theirs.moving),
+        command.occurred_at,
+        command.by,
+        recorded_at,
+    )
+    await _hand_over_manager(transaction, command, batch)
+    revision = await store.save_customer(connection, plan.whole, plan.erased, recorded_at=recorded_at)
+    await _hand_over_consents(transaction, merge)
+    await store.save_merge(connection, merge)
+    await store.move_members(connection, plan.theirs.moving)
+    for mover in MOVERS:
+        await mover(transaction, merge)
+    batch.new.append(merge)
+    batch.moves += [
+        (PointsMove(f"merge:{giver.member_id}", giver, receiver, command.occurred_at), merge)
+        for giver, receiver in plan.theirs.ending
+    ]
+    batch.known[command.customer_id] = replace(plan.whole, revision=revision)
+    batch.known[command.merged_id] = CustomerMerged(command.merged_id, command.customer_id)
+    transaction.emit(CustomersMerged(merge))
+    transaction.emit(CustomerRegistered(command.customer_id, plan.whole.kind, recorded_at, revision))
+    return merge
+
+
+async def _hand_over_manager(transaction: Transaction, command: MergeCustomers, batch: _Batch) -> None:
+    """The manager of the one merged away looks after the other, where nobody does."""
+    customer, other = batch.known[command.customer_id], batch.known[command.merged_id]
+    if not isinstance(customer, Customer) or not isinstance(other, Customer) or other.manager_id is None:
+        return
+    said = [AssignManager(command.merged_id, None, command.occurred_at, command.by)]
+    if customer.manager_id is None:
+        said.append(AssignManager(command.customer_id, other.manager_id, command.occurred_at, command.by))
+    await assign_managers(transaction, said)
+
+
+async def _hand_over_consents(transaction: Transaction, merge: Merge) -> None:
+    """What the persons said holds on, under their names here; where both said something, the later one does."""
+    held = [each.said for each in await consents.all_consents(transaction.connection, [merge.merged_id])]
+    moved = [
+        replace(
+            said,
+            subject=said.subject._replace(
+                customer_id=merge.customer_id,
+                person_id=merge.person_moves.get(said.subject.person_id, said.subject.person_id),
+            ),
+        )
+        for said in held
+    ]
+    await say_consents(transaction, [SayConsent(said) for said in moved])
+
+
+async def _carry(transaction: Transaction, batch: _Batch) -> None:
+    """Posts the points of the memberships that end, and ends them."""
+    recorded_at = transaction.recorded_at
+    moves = [move for move, _ in batch.moves]
+    posted = await store.post_moves(transaction.connection, moves, recorded_at=recorded_at)
+    carried = [
+        (Carried(move.giver.program_id, move.giver.member_id, move.receiver.member_id, gone), merge)
+        for (move, merge), gone in zip(batch.moves, _moved(transaction, moves, posted), strict=True)
+    ]
+    await store.end_members(transaction.connection, carried, recorded_at=recorded_at)
+    await tell_expired(transaction, points.expired_shares([each for each in posted if isinstance(each, Posted)]))
+    for move in moves:
+        giver = move.giver
+        transaction.emit(MemberLeft(giver.member_id, giver.holder, 0, move.occurred_at))
+
+
+def _moved(transaction: Transaction, moves: Sequence[PointsMove], posted: Sequence[Posted | Refusal]) -> Iterator[int]:
+    for move, outcome in zip(moves, posted, strict=True):
+        yield _tell_moved(transaction, move, outcome)
+
+
+def _tell_moved(transaction: Transaction, move: PointsMove, outcome: Posted | Refusal) -> int:
+    """Tells what went over, and how much; nothing where nothing was left."""
+    if isinstance(outcome, InsufficientBalance):
+        return 0
+    if isinstance(outcome, Refusal):
+        raise outcome
+    steps = points.steps(outcome)
+    (given, lost), (received, _) = steps[0], steps[-1]
+    transaction.emit(
+        PointsTransferred(
+            Side(move.giver.member_id, move.giver.holder, given.balance, given.account_version),
+            Side(move.receiver.member_id, move.receiver.holder, received.balance, received.account_version),
+            -lost,
+            outcome.source,
+            outcome.occurred_at,
+        )
+    )
+    return -lost
