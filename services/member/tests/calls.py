@@ -13,14 +13,28 @@ from chassis.testing.serving import Serving
 from google.protobuf.message import Message
 from member.store import METADATA
 from touchstone.member.v1 import benefit_service_pb2_grpc as benefit_grpc
+from touchstone.member.v1 import care_service_pb2_grpc as care_grpc
+from touchstone.member.v1 import consent_service_pb2_grpc as consent_grpc
+from touchstone.member.v1 import club_service_pb2_grpc as club_grpc
 from touchstone.member.v1 import customer_service_pb2_grpc as customer_grpc
 from touchstone.member.v1 import membership_service_pb2 as pb
 from touchstone.member.v1 import membership_service_pb2_grpc as membership_grpc
+from touchstone.member.v1 import merchant_service_pb2_grpc as merchant_grpc
+from touchstone.member.v1 import package_migration_service_pb2_grpc as migration_grpc
 from touchstone.member.v1 import points_service_pb2_grpc as points_grpc
+from touchstone.member.v1 import shop_service_pb2_grpc as shop_grpc
 
 from services.member.tests.factories import enrol_request, scalar, upsert_request
 
-SCOPES = ("member.read", "member.write", "member.admin", "member.jobs", "member.contact", "points.write")
+SCOPES = (
+    "member.read",
+    "member.write",
+    "member.admin",
+    "member.jobs",
+    "member.contact",
+    "points.write",
+    "engagement.write",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +45,12 @@ class Stubs:
     memberships: Any
     points: Any
     benefits: Any
+    migrations: Any
+    consents: Any
+    care: Any
+    clubs: Any
+    merchants: Any
+    shop: Any
 
     @classmethod
     def of(cls, channel: grpc.aio.Channel) -> "Stubs":
@@ -40,6 +60,12 @@ class Stubs:
             membership_grpc.MembershipServiceStub(channel),
             points_grpc.PointsServiceStub(channel),
             benefit_grpc.BenefitServiceStub(channel),
+            migration_grpc.PackageMigrationServiceStub(channel),
+            consent_grpc.ConsentServiceStub(channel),
+            care_grpc.CareServiceStub(channel),
+            club_grpc.ClubServiceStub(channel),
+            merchant_grpc.MerchantServiceStub(channel),
+            shop_grpc.ShopServiceStub(channel),
         )
 
     def method(self, name: str) -> Any:

@@ -1,11 +1,22 @@
 """What the calendar asks of the member service: points and holds that expire."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
+from chassis.calendar import Calendar
 from chassis.timed import Timed
 from chassis.work import Transaction
 
-from member.use_cases import benefit_uses, entitlements, spending
+from member.use_cases import (
+    benefit_uses,
+    care,
+    club_terms,
+    entitlements,
+    merging,
+    package_migrations,
+    settlements,
+    shop_orders,
+    spending,
+)
 
 _SOON = 5.0
 _MINUTE = 60.0
@@ -26,10 +37,66 @@ async def refresh_entitlements(transaction: Transaction) -> bool:
     return (await entitlements.refresh_program(transaction, entitlements.RefreshProgram(None))).more
 
 
-def timed() -> Sequence[Timed]:
+def migrating_packages(calendar: Calendar) -> Callable[[Transaction], Awaitable[bool]]:
+    """A run that makes members of package customers is applied, or undone, round by round."""
+
+    async def migrate_packages(transaction: Transaction) -> bool:
+        advance = package_migrations.AdvanceRun(None)
+        done = await package_migrations.advance_run(transaction, advance, calendar)
+        return done is not None and done.more
+
+    return migrate_packages
+
+
+async def carry_late_points(transaction: Transaction) -> bool:
+    """Points that reached a merged customer's membership just as it ended go where the others went."""
+    return await merging.carry_late_points(transaction)
+
+
+def telling_care(calendar: Calendar) -> Callable[[Transaction], Awaitable[bool]]:
+    """Of whom to think today is told once a day."""
+
+    async def tell_care(transaction: Transaction) -> bool:
+        return await care.tell_care_daily(transaction, calendar)
+
+    return tell_care
+
+
+def reviewing_clubs(calendar: Calendar) -> Callable[[Transaction], Awaitable[bool]]:
+    """Terms of clubs are renewed or end, and who lost the tier leaves after the grace."""
+
+    async def review_club_members(transaction: Transaction) -> bool:
+        done = await club_terms.review_members(transaction, transaction.recorded_at, calendar=calendar)
+        return done.looked_at > 0
+
+    return review_club_members
+
+
+def closing_settlements(calendar: Calendar) -> Callable[[Transaction], Awaitable[bool]]:
+    """Periods of settlement that have ended are closed."""
+
+    async def close_settlements(transaction: Transaction) -> bool:
+        done = await settlements.close_settlements(transaction, transaction.recorded_at, calendar=calendar)
+        return done.merchants > 0
+
+    return close_settlements
+
+
+async def cancel_overdue_orders(transaction: Transaction) -> bool:
+    """Orders of the shop that nobody fulfilled in time are cancelled."""
+    return await shop_orders.cancel_overdue(transaction, transaction.recorded_at) > 0
+
+
+def timed(calendar: Calendar) -> Sequence[Timed]:
     """Everything that is done by itself."""
     return [
         Timed("expire points", _MINUTE, expire_points),
         Timed("expire benefit reservations", _MINUTE, expire_benefit_reservations),
         Timed("refresh entitlements", _SOON, refresh_entitlements),
+        Timed("migrate packages", _SOON, migrating_packages(calendar)),
+        Timed("carry late points", _MINUTE, carry_late_points),
+        Timed("tell care", _MINUTE, telling_care(calendar)),
+        Timed("review club members", _MINUTE, reviewing_clubs(calendar)),
+        Timed("close settlements", _MINUTE, closing_settlements(calendar)),
+        Timed("cancel overdue orders", _MINUTE, cancel_overdue_orders),
     ]
