@@ -114,15 +114,18 @@ def _tiers_by_customer(held: Iterable[Member], known: dict[ProgramId, Program]) 
     """In the order of programs and persons, so that the same tiers always make the same state."""
     tiers: dict[CustomerId, list[HeldTier]] = {}
     for member in sorted(held, key=lambda each: each.holder):
-        tier = known[member.program_id].tier(member.tier_id)
-        tiers.setdefault(member.customer_id, []).append(
-            HeldTier(
-                member.member_id,
-                member.program_id,
-                member.holder.person_id,
-                tier.tier_id,
-                tier.rank,
-                tier.benefits,
-            )
-        )
+        tiers.setdefault(member.customer_id, []).append(_held(member, known[member.program_id]))
     return tiers
+
+
+def _held(member: Member, program: Program) -> HeldTier:
+    """A tier that the version in force does not have yet, or has no longer, gives nothing."""
+    tier = next((tier for tier in program.tiers if tier.tier_id == member.tier_id), None)
+    return HeldTier(
+        member.member_id,
+        member.program_id,
+        member.holder.person_id,
+        member.tier_id,
+        tier.rank if tier else 0,
+        tier.benefits if tier else (),
+    )
