@@ -40,11 +40,12 @@ from ledger.domain.refusal import (
 )
 from ledger.ledger import Expiry, Ledger
 from ledger.store.proof import Check, Proof
-from ledger.store.reading import Balance, EntryRecord, NewAccount, OpenLot
+from ledger.store.reading import EVERY_ENTRY, Balance, EntryFilter, EntryRecord, NewAccount, OpenLot
 from ledger.store.tables import APPEND_ONLY, LedgerTables, create_ledger_tables, ledger_tables, let_accounts_owe
 
 __all__ = [
     "APPEND_ONLY",
+    "EVERY_ENTRY",
     "EXPIRED",
     "HOLD_EXPIRY",
     "LOT_EXPIRY",
@@ -61,6 +62,7 @@ __all__ = [
     "ConfirmHold",
     "Draw",
     "Entry",
+    "EntryFilter",
     "EntryRecord",
     "Expiry",
     "FloorAboveBalance",

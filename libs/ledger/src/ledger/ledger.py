@@ -13,7 +13,9 @@ from ledger.domain.posting import Posted
 from ledger.store.posting import load_accounts_for_update, load_for_update, save
 from ledger.store.proof import Proof, prove_books
 from ledger.store.reading import (
+    EVERY_ENTRY,
     Balance,
+    EntryFilter,
     EntryRecord,
     NewAccount,
     OpenLot,
@@ -97,11 +99,17 @@ class Ledger:
         return await load_balances(connection, accounts, as_of)
 
     async def entries(
-        self, connection: AsyncConnection, account: AccountId, *, before: int | None = None, limit: int = 50
+        self,
+        connection: AsyncConnection,
+        account: AccountId,
+        *,
+        before: int | None = None,
+        limit: int = 50,
+        among: EntryFilter = EVERY_ENTRY,
     ) -> list[EntryRecord]:
         """The account's steps, newest first, from below the version `before`: the last one's version is the next
         page's `before`."""
-        return await load_entries(connection, account, before, limit)
+        return await load_entries(connection, account, among, before=before, limit=limit)
 
     async def lots(self, connection: AsyncConnection, account: AccountId) -> list[OpenLot]:
         """What is left of the account's grants, in the order in which debits take them."""

@@ -67,6 +67,8 @@ SELECT e.source, t.kind, e.amount, e.held_change, e.account_version, e.balance_a
 FROM ledger_entries e
 JOIN ledger_transactions t ON t.source = e.source
 WHERE e.account_id = $1 AND e.account_version IS NOT NULL AND ($2::bigint IS NULL OR e.account_version < $2)
+  AND ($4::text[] IS NULL OR t.kind = ANY($4))
+  AND ($5::timestamptz IS NULL OR e.occurred_at >= $5) AND ($6::timestamptz IS NULL OR e.occurred_at < $6)
 ORDER BY e.account_version DESC
 LIMIT $3"""
 
@@ -127,6 +129,18 @@ class EntryRecord(NamedTuple):
     metadata: Metadata
 
 
+class EntryFilter(NamedTuple):
+    """Which entries are asked for: of these kinds, from `start` (inclusive) to `end` (exclusive) of business time; None
+    stands for all."""
+
+    kinds: Sequence[str] | None = None
+    start: datetime | None = None
+    end: datetime | None = None
+
+
+EVERY_ENTRY = EntryFilter()
+
+
 class OpenLot(NamedTuple):
     """What is left of one grant, in the order in which debits take it."""
 
@@ -157,10 +171,10 @@ async def load_balances(
 
 
 async def load_entries(
-    connection: AsyncConnection, account: AccountId, before: int | None, limit: int
+    connection: AsyncConnection, account: AccountId, among: EntryFilter, *, before: int | None, limit: int
 ) -> list[EntryRecord]:
     """Newest first, from below the version `before`."""
-    rows = await fetch(connection, ENTRIES, account, before, limit)
+    rows = await fetch(connection, ENTRIES, account, before, limit, *among)
     return [EntryRecord(*row)._replace(metadata=json.loads(row["metadata"])) for row in rows]
 
 

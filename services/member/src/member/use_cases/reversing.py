@@ -1,0 +1,139 @@
+"""Undo what was given, spent or transferred: all of it or a part, bounded by what it moved."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from chassis.errors import Refusal
+from chassis.work import Transaction
+from ledger import Posted
+
+from member.domain.customer import CustomerId
+from member.domain.membership import Holder, Member, MemberId
+from member.domain.points import PointsBalance, check_points
+from member.domain.spending import PointsReversed, PointsRules, Reversal, ReversalShortfall, TransactionNotFound
+from member.domain.text import check_reason
+from member.store import members, points, postings
+from member.store import spending as store
+from member.use_cases.telling import tell_expired
+
+
+@dataclass(frozen=True, slots=True)
+class ReversePoints:
+    """Undo the transaction `of` of a customer, all that is left of it where `points` is None.
+
+    Points to be taken back that are spent already are dealt with by `shortfall`, as the program's rules say where it
+    is None.
+    """
+
+    transaction_id: str
+    customer_id: CustomerId
+    of: str
+    points: int | None
+    reason: str
+    occurred_at: datetime
+    shortfall: ReversalShortfall | None = None
+
+    def __post_init__(self) -> None:
+        check_reason("reason", self.reason)
+        if self.points is not None:
+            check_points("points", self.points)
+
+
+@dataclass(frozen=True, slots=True)
+class Undone:
+    """What a reversal moved at one membership (given back, or less than 0: taken back), and its points after it."""
+
+    holder: Holder
+    points: int
+    balance: PointsBalance
+
+
+@dataclass(frozen=True, slots=True)
+class Reversed:
+    """A reversal: what it moved, and how many points count as reversed by it."""
+
+    transaction_id: str
+    undone: tuple[Undone, ...]
+    reversed_points: int
+
+
+async def reverse_points(transaction: Transaction, command: ReversePoints) -> Reversed:
+    """Undo one transaction; raises what `reverse_many` refuses."""
+    (outcome,) = await reverse_many(transaction, [command])
+    if isinstance(outcome, Refusal):
+        raise outcome
+    return outcome
+
+
+async def reverse_many(transaction: Transaction, commands: Sequence[ReversePoints]) -> list[Reversed | Refusal]:
+    """Undo transactions, each command with its own outcome.
+
+    Refuses TransactionNotFound also where the transaction is another customer's, AlreadyReversed,
+    ReversalExceedsOriginal, NotReversible for holds, expiries and reversals.
+    """
+    connection = transaction.connection
+    moved = await store.members_of_transactions(connection, {command.of for command in commands})
+    known = await members.find_members_by_id(connection, {each for ids in moved.values() for each in ids})
+    theirs = [_first_of(command, moved, known) for command in commands]
+    programs = [(member.program_id, command.occurred_at) for command, member in _both(commands, theirs)]
+    rules = iter(await store.rules_in_force(connection, programs) if programs else [])
+    reversals = [_reversal(command, next(rules)) for command, _ in _both(commands, theirs)]
+    outcomes = await store.post(
+        connection, [postings.reversal_posting(each) for each in reversals], recorded_at=transaction.recorded_at
+    )
+    await tell_expired(transaction, points.expired_shares([each for each in outcomes if isinstance(each, Posted)]))
+    posted = iter(outcomes)
+    return [
+        _told(transaction, next(posted), known) if member else TransactionNotFound(command.of)
+        for command, member in zip(commands, theirs, strict=True)
+    ]
+
+
+def _first_of(
+    command: ReversePoints, moved: Mapping[str, Sequence[MemberId]], known: Mapping[MemberId, Member]
+) -> Member | None:
+    """The first membership of the customer that the transaction moved points of."""
+    theirs = (known[each] for each in moved.get(command.of, ()))
+    return next((member for member in theirs if member.customer_id == command.customer_id), None)
+
+
+def _both(commands: Sequence[ReversePoints], theirs: Sequence[Member | None]) -> list[tuple[ReversePoints, Member]]:
+    return [(command, member) for command, member in zip(commands, theirs, strict=True) if member is not None]
+
+
+def _reversal(command: ReversePoints, rules: PointsRules) -> Reversal:
+    return Reversal(
+        command.transaction_id,
+        command.of,
+        command.points,
+        command.reason,
+        command.occurred_at,
+        shortfall=command.shortfall or rules.shortfall,
+        most_owed=rules.most_owed,
+        regrant_for=rules.regrant_for,
+    )
+
+
+def _told(transaction: Transaction, posted: Posted | Refusal, known: Mapping[MemberId, Member]) -> Reversed | Refusal:
+    if isinstance(posted, Refusal):
+        return posted
+    for balance, change in points.last_steps(posted):
+        transaction.emit(
+            PointsReversed(
+                balance.member_id,
+                known[balance.member_id].holder,
+                change,
+                balance_after=balance.balance,
+                transaction_id=posted.source,
+                reverses=posted.reverses or "",
+                occurred_at=posted.occurred_at,
+                account_version=balance.account_version,
+            )
+        )
+    balances = points.balances_after(posted)
+    undone = [
+        Undone(known[member_id].holder, change, balances[member_id])
+        for member_id, change in points.moved(posted).items()
+    ]
+    return Reversed(posted.source, tuple(undone), posted.reversed_amount)
