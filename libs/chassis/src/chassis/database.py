@@ -9,7 +9,11 @@ from chassis.errors import Unavailable
 from chassis.settings import ServiceSettings
 
 # Milliseconds. A statement, a wait for a lock, a transaction left open and a whole transaction end by themselves.
+# A plan is made once for each connection and kept: made while a table is small it would read the whole of it, and go on
+# doing so when it has grown. So what an index can answer is asked of the index; a statement that does want to read
+# everything says so (READ_WHOLE_TABLES).
 _SESSION = {
+    "enable_seqscan": "off",
     "statement_timeout": "30000",
     "lock_timeout": "10000",
     "idle_in_transaction_session_timeout": "30000",
@@ -18,6 +22,9 @@ _SESSION = {
 
 # What PostgreSQL says while it starts, stops, or has no connection left; class 08 is a connection that broke.
 _DOWN = {"57P01", "57P02", "57P03", "53300"}
+
+
+READ_WHOLE_TABLES = text("SET LOCAL enable_seqscan = on")
 
 
 class DatabaseDown(Unavailable):

@@ -24,6 +24,7 @@ Result = TypeVar("Result", bound=Message)
 BATCH_MAX = 1000
 _GATHER_STEP_SECONDS = 0.001
 _GATHER_SECONDS_MAX = 0.02
+_GATHER_SHARE = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,10 +39,10 @@ class _Call(Generic[C, M]):
 class Gatherer(Generic[C, M]):
     """Answers the calls of one use case, a batch call in one transaction and unary calls in shared ones.
 
-    One transaction is under way at a time; calls that come meanwhile wait for the next one, which begins as soon as a
-    millisecond brings no further call. So a lone call waits that millisecond, and a busy service shares the cost of a
-    transaction among all callers that are there. Two transactions at once would only divide the same calls between
-    them, and wait for each other where they touch the same accounts.
+    One transaction is under way at a time; calls that come meanwhile wait for the next one. A lone call waits a
+    millisecond. Calls that come together wait as long as further ones come, and up to half as long as the last
+    transaction took: what they wait is little beside it, and what it costs is shared by more. Two transactions at once
+    would only divide the same calls between them, and wait for each other where they touch the same accounts.
     """
 
     def __init__(self, work: Work, use_case: str, act: ActMany[C, M], reply_type: type[M]) -> None:
@@ -50,6 +51,7 @@ class Gatherer(Generic[C, M]):
         self._act = act
         self._reply_type = reply_type
         self._draining = False
+        self._last_seconds = 0.0
         self._waiting: list[_Call[C, M]] = []
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -86,16 +88,21 @@ class Gatherer(Generic[C, M]):
             while self._waiting:
                 await self._gather()
                 batch, self._waiting = self._waiting[:BATCH_MAX], self._waiting[BATCH_MAX:]
+                began = clock.monotonic()
                 # The events that a batch tells belong to the trace of its first call.
                 await asyncio.create_task(self._answer(batch), context=batch[0].context)
+                self._last_seconds = clock.monotonic() - began
         finally:
             self._draining = False
 
     async def _gather(self) -> None:
-        """Waits while each step brings another call, and no longer than the bound."""
-        until = clock.monotonic() + _GATHER_SECONDS_MAX
+        began = clock.monotonic()
+        linger = min(self._last_seconds * _GATHER_SHARE, _GATHER_SECONDS_MAX)
         seen = 0
-        while seen < len(self._waiting) < BATCH_MAX and clock.monotonic() < until:
+        while len(self._waiting) < BATCH_MAX and (passed := clock.monotonic() - began) < _GATHER_SECONDS_MAX:
+            together = len(self._waiting) > 1 and passed < linger
+            if not together and seen == len(self._waiting):
+                break
             seen = len(self._waiting)
             await asyncio.sleep(_GATHER_STEP_SECONDS)
 

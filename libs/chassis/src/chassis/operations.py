@@ -16,6 +16,7 @@ from touchstone.common.v1 import operations_service_pb2_grpc
 from chassis import clock, dead_letters
 from chassis.broker import Broker
 from chassis.consumers import Delivery, Handlers, Lane, handle_once
+from chassis.database import READ_WHOLE_TABLES
 from chassis.dead_letters import DeadLetter
 from chassis.errors import InvalidArgument
 from chassis.ids import check_text
@@ -205,6 +206,7 @@ class OperationsApi(operations_service_pb2_grpc.OperationsServiceServicer):
         checks: Sequence[Check] = ()
         if self._of.prove is not None:
             async with self._of.work.reading() as connection:
+                await connection.execute(READ_WHOLE_TABLES)
                 checks = await self._of.prove(connection)
         return pb.ProveResponse(holds=all(check.holds for check in checks), checks=map(_check_to_proto, checks))
 
