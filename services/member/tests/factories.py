@@ -2,7 +2,9 @@
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
+from chassis.calendar import Calendar
 from chassis.errors import Refusal
 from chassis.ids import new_id
 from chassis.money import Money
@@ -32,6 +34,7 @@ from touchstone.member.v1 import points_service_pb2 as points_pb
 
 JANUARY = datetime(2026, 1, 1, tzinfo=UTC)
 RECORDED_AT = datetime(2026, 11, 1, tzinfo=UTC)
+CALENDAR = Calendar(ZoneInfo("Asia/Shanghai"))
 
 STANDARD = Tier(TierId("standard"), "Standard", 0, 0, 100)
 SILVER = Tier(TierId("silver"), "Silver", 1, 300, 120)
@@ -113,7 +116,7 @@ async def awarded(work: Work, *commands: AwardPoints) -> list[Booked | Refusal]:
 
 async def rewarded(work: Work, *payments: RewardPayment) -> None:
     """Payments rewarded in one transaction."""
-    await work.run(lambda transaction: reward_payments(transaction, payments))
+    await work.run(lambda transaction: reward_payments(transaction, payments, CALENDAR))
 
 
 async def rows(work: Work, statement: str, **parameters: Any) -> list[tuple[Any, ...]]:

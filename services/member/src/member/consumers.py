@@ -1,32 +1,79 @@
-"""What the member service listens to: billing's recharges and charges, which earn points by tier."""
+"""What the member service listens to: payments that billing tells of, which earn points, and facts of its own."""
 
 from collections.abc import Sequence
+from functools import partial
 
+from chassis.calendar import Calendar
 from chassis.consumers import Delivery, Handlers
 from chassis.work import Transaction
 from touchstone.billing.v1 import billing_events_pb2
+from touchstone.member.v1 import care_events_pb2, member_events_pb2
 
+from member.domain.membership import MemberId
+from member.use_cases.club_terms import check_tiers
 from member.use_cases.earning import reward_payments
+from member.use_cases.occasions import reward_care, reward_occasions
+from member.use_cases.progress import count_earnings
+from member.wire.earning import care_from_delivery, enrolments_from_deliveries, upgrades_from_deliveries
 from member.wire.points import order_from_delivery, recharge_from_delivery
+from member.wire.tasks import earning_from_delivery
 
 
 async def on_account_recharged(
-    transaction: Transaction, deliveries: Sequence[Delivery[billing_events_pb2.AccountRecharged]]
+    transaction: Transaction,
+    deliveries: Sequence[Delivery[billing_events_pb2.AccountRecharged]],
+    *,
+    calendar: Calendar,
 ) -> None:
-    """A recharge earns points at the rate of the tier held then."""
-    await reward_payments(transaction, [recharge_from_delivery(delivery) for delivery in deliveries])
+    """A recharge earns points at the rate of the tier held then, and by the rules that acted then."""
+    await reward_payments(transaction, [recharge_from_delivery(delivery) for delivery in deliveries], calendar)
 
 
 async def on_account_charged(
-    transaction: Transaction, deliveries: Sequence[Delivery[billing_events_pb2.AccountCharged]]
+    transaction: Transaction, deliveries: Sequence[Delivery[billing_events_pb2.AccountCharged]], *, calendar: Calendar
 ) -> None:
-    """An order earns points at the rate of the tier held then; one of zero earns none."""
-    await reward_payments(transaction, [order_from_delivery(delivery) for delivery in deliveries])
+    """An order earns points at the rate of the tier held then, and by the rules that acted then; one of zero none."""
+    await reward_payments(transaction, [order_from_delivery(delivery) for delivery in deliveries], calendar)
 
 
-def handlers() -> Handlers:
+async def on_tier_changed(
+    transaction: Transaction, deliveries: Sequence[Delivery[member_events_pb2.TierChanged]], *, calendar: Calendar
+) -> None:
+    """Of a member whose tier moved the clubs are looked at, by the tier that is held now; a better one earns what the
+    rules give for it."""
+    await check_tiers(transaction, {MemberId(delivery.message.member_id) for delivery in deliveries})
+    await reward_occasions(transaction, upgrades_from_deliveries(deliveries), calendar)
+
+
+async def on_member_enrolled(
+    transaction: Transaction, deliveries: Sequence[Delivery[member_events_pb2.MemberEnrolled]], *, calendar: Calendar
+) -> None:
+    """An enrolment earns what the rules give for it."""
+    await reward_occasions(transaction, enrolments_from_deliveries(deliveries), calendar)
+
+
+async def on_care_due(
+    transaction: Transaction, deliveries: Sequence[Delivery[care_events_pb2.CareDue]], *, calendar: Calendar
+) -> None:
+    """A birthday, a holiday or another occasion of care earns what the rules give for it."""
+    await reward_care(transaction, [care_from_delivery(delivery) for delivery in deliveries], calendar)
+
+
+async def on_points_earned(
+    transaction: Transaction, deliveries: Sequence[Delivery[member_events_pb2.PointsEarned]], *, calendar: Calendar
+) -> None:
+    """Recharges and orders that gave points count for the tasks that ask for them."""
+    earnings = [earning_from_delivery(delivery) for delivery in deliveries]
+    await count_earnings(transaction, [earning for earning in earnings if earning], calendar=calendar)
+
+
+def handlers(calendar: Calendar) -> Handlers:
     """Everything listened to."""
     listening = Handlers()
-    listening.on(billing_events_pb2.AccountRecharged, on_account_recharged)
-    listening.on(billing_events_pb2.AccountCharged, on_account_charged)
+    listening.on(billing_events_pb2.AccountRecharged, partial(on_account_recharged, calendar=calendar))
+    listening.on(billing_events_pb2.AccountCharged, partial(on_account_charged, calendar=calendar))
+    listening.on(member_events_pb2.TierChanged, partial(on_tier_changed, calendar=calendar))
+    listening.on(member_events_pb2.MemberEnrolled, partial(on_member_enrolled, calendar=calendar))
+    listening.on(care_events_pb2.CareDue, partial(on_care_due, calendar=calendar))
+    listening.on(member_events_pb2.PointsEarned, partial(on_points_earned, calendar=calendar))
     return listening

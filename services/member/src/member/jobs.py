@@ -7,13 +7,16 @@ from chassis.timed import Timed
 from chassis.work import Transaction
 
 from member.use_cases import (
+    anniversaries,
     benefit_uses,
     care,
     club_terms,
     entitlements,
     merging,
     package_migrations,
+    ripening,
     settlements,
+    settling,
     shop_orders,
     spending,
 )
@@ -53,6 +56,21 @@ async def carry_late_points(transaction: Transaction) -> bool:
     return await merging.carry_late_points(transaction)
 
 
+async def ripen_points(transaction: Transaction) -> bool:
+    """Points whose cooling period is over become the members'."""
+    return (await ripening.ripen_points(transaction, transaction.recorded_at)).entries > 0
+
+
+def rewarding_anniversaries(calendar: Calendar) -> Callable[[Transaction], Awaitable[bool]]:
+    """Anniversaries of the enrolment are rewarded as their day begins."""
+
+    async def reward_anniversaries(transaction: Transaction) -> bool:
+        done = await anniversaries.reward_anniversaries(transaction, transaction.recorded_at, calendar)
+        return done.days > 0 or done.members > 0
+
+    return reward_anniversaries
+
+
 def telling_care(calendar: Calendar) -> Callable[[Transaction], Awaitable[bool]]:
     """Of whom to think today is told once a day."""
 
@@ -87,10 +105,17 @@ async def cancel_overdue_orders(transaction: Transaction) -> bool:
     return await shop_orders.cancel_overdue(transaction, transaction.recorded_at) > 0
 
 
+async def settle_activities(transaction: Transaction) -> bool:
+    """Reserved seats are released at their instant, and who did not come is marked when an activity is over."""
+    return (await settling.settle_activities(transaction, transaction.recorded_at)).activities > 0
+
+
 def timed(calendar: Calendar) -> Sequence[Timed]:
     """Everything that is done by itself."""
     return [
         Timed("expire points", _MINUTE, expire_points),
+        Timed("ripen points", _MINUTE, ripen_points),
+        Timed("reward anniversaries", _MINUTE, rewarding_anniversaries(calendar)),
         Timed("expire benefit reservations", _MINUTE, expire_benefit_reservations),
         Timed("refresh entitlements", _SOON, refresh_entitlements),
         Timed("migrate packages", _SOON, migrating_packages(calendar)),
@@ -98,5 +123,6 @@ def timed(calendar: Calendar) -> Sequence[Timed]:
         Timed("tell care", _MINUTE, telling_care(calendar)),
         Timed("review club members", _MINUTE, reviewing_clubs(calendar)),
         Timed("close settlements", _MINUTE, closing_settlements(calendar)),
+        Timed("settle activities", _SOON, settle_activities),
         Timed("cancel overdue orders", _MINUTE, cancel_overdue_orders),
     ]

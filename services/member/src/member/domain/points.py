@@ -1,8 +1,10 @@
 """Points: what money gives, which movements there are, and the facts told about them."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
+from enum import StrEnum
 
+from chassis.calendar import LATEST
 from chassis.errors import InvalidArgument
 from chassis.money import Money
 
@@ -31,7 +33,8 @@ class Share:
 @dataclass(frozen=True, slots=True)
 class Grant:
     """Points to be given for one cause, to each of its memberships; `rule_id` names what gave them, where something
-    other than the caller's word did: a rule, a task, an activity."""
+    other than the caller's word did: a rule with its version, a task, an activity. Where several rules did, or a cap
+    took something, `parts` says it."""
 
     transaction_id: str
     kind: PointsKind
@@ -39,6 +42,7 @@ class Grant:
     occurred_at: datetime
     shares: tuple[Share, ...]
     rule_id: str = ""
+    parts: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,14 +77,24 @@ class ExpiredShare:
     account_version: int
 
 
+class NoRewardCause(StrEnum):
+    """Why a payment gave no points: of somebody who was no member then, in a currency that does not earn, or beyond
+    the caps of its rules."""
+
+    NOT_A_MEMBER = "not_a_member"
+    OTHER_CURRENCY = "other_currency"
+    CAP_REACHED = "cap_reached"
+
+
 @dataclass(frozen=True, slots=True)
 class UnrewardedPayment:
-    """A recharge or order of a customer who was no member at that time."""
+    """A recharge or order that gave no points, and why."""
 
     source: str
     customer_id: CustomerId
     kind: PointsKind
     occurred_at: datetime
+    cause: NoRewardCause
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,6 +176,13 @@ def points_for_money(amount_minor: int, earn_rate_percent: int) -> int:
     own unit, and the unit is taken to have a hundred minor ones.
     """
     return amount_minor * earn_rate_percent // _MINOR_UNITS_PER_RATE
+
+
+def expiry(at: datetime, lifetime_days: int) -> datetime | None:
+    """When points expire that become a member's at an instant; None where they never do (0), or not before the calendar
+    ends."""
+    lifetime = timedelta(days=lifetime_days)
+    return at + lifetime if lifetime and at <= LATEST - lifetime else None
 
 
 def check_points(field: str, points: int) -> None:
