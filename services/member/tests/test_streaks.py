@@ -44,9 +44,7 @@ def longest_stretch(days: set[int], freeze: int) -> tuple[int, int, int]:
 @given(days=st.permutations(range(12)).flatmap(lambda order: st.integers(1, 12).map(lambda most: order[:most])))
 def test_the_order_in_which_days_arrive_does_not_matter(days: list[int]) -> None:
     assert signed(*days) == signed(*sorted(days))
-    assert [signed(*days).holds(on(number)) for number in range(-1, 13)] == [
-        number in days for number in range(-1, 13)
-    ]
+    assert [signed(*days).holds(on(number)) for number in range(-1, 13)] == [number in days for number in range(-1, 13)]
 
 
 @given(days=sets.filter(bool), freeze=freezes)

@@ -88,6 +88,4 @@ class TaskApi(pb_grpc.TaskServiceServicer):
         async with self._work.reading() as connection:
             found = await use_cases.list_records(connection, holder, task_id, page)
         shown, token = page.cut(found, lambda one: str(one.sequence))
-        return pb.ListTaskRecordsResponse(
-            records=[wire.record_to_proto(each) for each in shown], next_page_token=token
-        )
+        return pb.ListTaskRecordsResponse(records=[wire.record_to_proto(each) for each in shown], next_page_token=token)

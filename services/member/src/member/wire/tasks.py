@@ -275,9 +275,7 @@ FACTS: Mapping[type[Any], Callable[[Any], Message]] = {
 
 
 def _audience_from_proto(task: pb.Task) -> Audience:
-    tiers = [
-        TierId(check_id(f"task.tier_ids[{index}]", tier_id)) for index, tier_id in enumerate(task.tier_ids)
-    ]
+    tiers = [TierId(check_id(f"task.tier_ids[{index}]", tier_id)) for index, tier_id in enumerate(task.tier_ids)]
     try:
         return Audience(program_id_from_proto(task.program_id), frozenset(tiers))
     except InvalidArgument as refusal:
