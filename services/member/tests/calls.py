@@ -12,16 +12,19 @@ from chassis.rpc.errors import RemoteRefusal, remote_refusal
 from chassis.testing.serving import Serving
 from google.protobuf.message import Message
 from member.store import METADATA
+from touchstone.member.v1 import activity_service_pb2_grpc as activity_grpc
 from touchstone.member.v1 import benefit_service_pb2_grpc as benefit_grpc
 from touchstone.member.v1 import care_service_pb2_grpc as care_grpc
 from touchstone.member.v1 import consent_service_pb2_grpc as consent_grpc
 from touchstone.member.v1 import club_service_pb2_grpc as club_grpc
 from touchstone.member.v1 import customer_service_pb2_grpc as customer_grpc
+from touchstone.member.v1 import earning_service_pb2_grpc as earning_grpc
 from touchstone.member.v1 import membership_service_pb2 as pb
 from touchstone.member.v1 import membership_service_pb2_grpc as membership_grpc
 from touchstone.member.v1 import merchant_service_pb2_grpc as merchant_grpc
 from touchstone.member.v1 import package_migration_service_pb2_grpc as migration_grpc
 from touchstone.member.v1 import points_service_pb2_grpc as points_grpc
+from touchstone.member.v1 import task_service_pb2_grpc as task_grpc
 from touchstone.member.v1 import shop_service_pb2_grpc as shop_grpc
 
 from services.member.tests.factories import enrol_request, scalar, upsert_request
@@ -44,10 +47,13 @@ class Stubs:
     customers: Any
     memberships: Any
     points: Any
+    earning: Any
     benefits: Any
     migrations: Any
     consents: Any
     care: Any
+    tasks: Any
+    activities: Any
     clubs: Any
     merchants: Any
     shop: Any
@@ -59,10 +65,13 @@ class Stubs:
             customer_grpc.CustomerServiceStub(channel),
             membership_grpc.MembershipServiceStub(channel),
             points_grpc.PointsServiceStub(channel),
+            earning_grpc.EarningServiceStub(channel),
             benefit_grpc.BenefitServiceStub(channel),
             migration_grpc.PackageMigrationServiceStub(channel),
             consent_grpc.ConsentServiceStub(channel),
             care_grpc.CareServiceStub(channel),
+            task_grpc.TaskServiceStub(channel),
+            activity_grpc.ActivityServiceStub(channel),
             club_grpc.ClubServiceStub(channel),
             merchant_grpc.MerchantServiceStub(channel),
             shop_grpc.ShopServiceStub(channel),

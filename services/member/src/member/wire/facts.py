@@ -11,7 +11,19 @@ from touchstone.member.v1 import member_events_pb2
 from member.domain.customer import CustomerRegistered
 from member.domain.membership import Holder, MemberEnrolled, TierChanged
 from member.domain.points import PointsEarned, PointsExpired, PointsRedeemed
-from member.wire import care, clubs, consents, customer_changes, managers, entitlements, merchants, shop
+from member.wire import (
+    activities,
+    care,
+    clubs,
+    consents,
+    customer_changes,
+    entitlements,
+    managers,
+    merchants,
+    shop,
+    spending,
+    tasks,
+)
 from member.wire.customers import customer_kind_to_proto
 from member.wire.money import money_to_proto
 
@@ -105,7 +117,20 @@ _TOLD: Mapping[type[Any], Callable[[Any], Message | Routed]] = {
     PointsExpired: points_expired_to_proto,
 }
 
-FACTS: Mapping[type[Any], Callable[[Any], Message | Routed]] = {**_TOLD, **consents.FACTS, **care.FACTS, **managers.FACTS, **customer_changes.FACTS, **entitlements.FACTS, **clubs.FACTS, **merchants.FACTS, **shop.FACTS}
+FACTS: Mapping[type[Any], Callable[[Any], Message | Routed]] = {
+    **_TOLD,
+    **consents.FACTS,
+    **care.FACTS,
+    **managers.FACTS,
+    **customer_changes.FACTS,
+    **entitlements.FACTS,
+    **clubs.FACTS,
+    **tasks.FACTS,
+    **activities.FACTS,
+    **merchants.FACTS,
+    **shop.FACTS,
+    **spending.FACTS,
+}
 
 
 def _named(holder: Holder) -> dict[str, str]:
