@@ -10,8 +10,8 @@ from chassis.testing.serving import Serving
 from chassis.times import to_proto
 from sqlalchemy import text
 from touchstone.billing.v1 import billing_events_pb2 as billing
+from touchstone.member.v1 import care_events_pb2, care_pb2, member_pb2
 from touchstone.member.v1 import member_events_pb2 as member
-from touchstone.member.v1 import member_pb2
 from touchstone.scoring.v1 import scoring_events_pb2 as scoring
 from touchstone.scoring.v1 import scoring_pb2
 
@@ -220,3 +220,23 @@ async def test_what_names_nobody_is_put_aside_and_stops_nothing(served: Serving)
         (letter,) = (await connection.execute(text("SELECT error, recorded_at FROM dead_letters"))).all()
     assert "customer_id" in letter.error
     assert letter.recorded_at > RECORDED_AT
+
+
+async def test_care_that_has_a_customer_event_is_one(served: Serving) -> None:
+    await campaigns(served, birthday=("birthday", "true"), years=("anniversary", "event.tenure_years == 5"))
+    due = [
+        ("ann", care_pb2.CARE_OCCASION_BIRTHDAY, 0),
+        ("bob", care_pb2.CARE_OCCASION_MEMBERSHIP_ANNIVERSARY, 5),
+        ("cat", care_pb2.CARE_OCCASION_SERVICE_ANNIVERSARY, 5),
+        ("dan", care_pb2.CARE_OCCASION_SERVICE_ANNIVERSARY, 4),
+        ("eve", care_pb2.CARE_OCCASION_HOLIDAY, 0),
+        ("fay", care_pb2.CARE_OCCASION_LONG_HELD_NUMBER, 5),
+    ]
+    told = [
+        care_events_pb2.CareDue(
+            care_id=f"care-{name}", customer_id=name, occasion=occasion, years=years, occurred_at=to_proto(NOON)
+        )
+        for name, occasion, years in due
+    ]
+    await tell(served, "member", told)
+    assert await made(served) == {("birthday", "ann"), ("years", "bob"), ("years", "cat")}

@@ -13,6 +13,7 @@ from google.protobuf.message import Message
 from touchstone.billing.v1 import billing_events_pb2 as billing
 from touchstone.campaign.v1.campaign_events_pb2 import EventsTaken
 from touchstone.member.v1 import member_events_pb2 as member
+from touchstone.member.v1.care_events_pb2 import CareDue
 from touchstone.scoring.v1.scoring_events_pb2 import CustomerScored
 
 from campaign.use_cases.facts import take_customers, take_purchases, take_scores, take_tiers
@@ -39,6 +40,7 @@ def handlers(live: LiveRules, intake_lanes: int) -> Handlers:
     found.on(member.PointsEarned, listeners.told(told.earned_points_from_proto))
     found.on(member.PointsRedeemed, listeners.told(told.redeemed_points_from_proto))
     found.on(member.TierChanged, listeners.tiers)
+    found.on(CareDue, listeners.care)
     found.on(CustomerScored, listeners.scores)
     found.on_intake(EventsTaken, listeners.events_taken, lanes=intake_lanes)
     return found
@@ -78,6 +80,11 @@ class Listeners:
 
     async def tiers(self, transaction: Transaction, deliveries: Sequence[Delivery[member.TierChanged]]) -> None:
         await take_tiers(transaction, self._live, [told.tier_from_proto(each) for each in deliveries])
+
+    async def care(self, transaction: Transaction, deliveries: Sequence[Delivery[CareDue]]) -> None:
+        """Care for which the catalogue has a customer event; the rest is the customer manager's."""
+        taken = [event for each in deliveries if (event := told.care_from_proto(each)) is not None]
+        await take_facts(transaction, self._live, taken, [])
 
     async def scores(self, transaction: Transaction, deliveries: Sequence[Delivery[CustomerScored]]) -> None:
         await take_scores(transaction, self._live, [told.score_from_proto(each) for each in deliveries])

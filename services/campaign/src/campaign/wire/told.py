@@ -9,8 +9,8 @@ from typing import Any
 
 from chassis.consumers import Delivery
 from touchstone.billing.v1 import billing_events_pb2 as billing
+from touchstone.member.v1 import care_events_pb2, care_pb2, member_pb2
 from touchstone.member.v1 import member_events_pb2 as member
-from touchstone.member.v1 import member_pb2
 from touchstone.scoring.v1 import scoring_events_pb2 as scoring
 
 from campaign.domain.catalogue import EventTypeId, Scalar, TagId
@@ -152,6 +152,19 @@ def tier_from_proto(delivery: Delivery[member.TierChanged]) -> State[TierHeld]:
         event = _event(delivery, event_type, attributes)
     tag = _tags(delivery, {"tier": m.tier_id}, sequence=m.revision)[0]
     return State(m.member_id, m.revision, TierHeld(tag, event))
+
+
+def care_from_proto(delivery: Delivery[care_events_pb2.CareDue]) -> CustomerEvent | None:
+    """A birthday, or an anniversary of a membership or a service with its full years; None for other care, for which
+    there is no customer event. Whose birthday it is, and which, stays with the member service."""
+    m = delivery.message
+    match m.occasion:
+        case care_pb2.CARE_OCCASION_BIRTHDAY:
+            return _event(delivery, "birthday", {})
+        case care_pb2.CARE_OCCASION_MEMBERSHIP_ANNIVERSARY | care_pb2.CARE_OCCASION_SERVICE_ANNIVERSARY:
+            return _event(delivery, "anniversary", {"tenure_years": m.years})
+        case _:
+            return None
 
 
 def score_from_proto(delivery: Delivery[scoring.CustomerScored]) -> Score:
