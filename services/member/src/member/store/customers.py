@@ -150,6 +150,13 @@ async def subscriptions_of(
     return {CustomerId(row.customer_id): lines_from_document(row.subscribers) for row in found}
 
 
+async def merged_into(connection: AsyncConnection, ids: Collection[CustomerId]) -> dict[CustomerId, CustomerId]:
+    """Of those of the ids that were merged away, into whom."""
+    query = select(customers.c.customer_id, customers.c.merged_into)
+    found = await connection.execute(query.where(_among(ids), customers.c.merged_into.is_not(None)))
+    return {CustomerId(row.customer_id): CustomerId(row.merged_into) for row in found}
+
+
 def gone(row: Row[Any]) -> Refusal | None:
     """Why the row of a customer is none to work with; None for one that is."""
     if row.merged_into is not None:

@@ -59,6 +59,20 @@ _END_MEMBERS = text("""
     WHERE members.member_id = ended.member_id
 """)
 
+# What counted for the tier goes on counting: copies, because the record itself is never changed.
+_CARRY_POINTS = text("""
+    INSERT INTO tier_points (member_id, earned_at, kind, points, known_from)
+    SELECT ended.into_member_id, counted.earned_at, counted.kind, counted.points, counted.known_from
+    FROM unnest(CAST(:members AS text[]), CAST(:intos AS text[])) AS ended(member_id, into_member_id)
+    JOIN tier_points AS counted ON counted.member_id = ended.member_id
+""")
+
+_CARRY_SPEND = text("""
+    INSERT INTO tier_spend (source, customer_id, kind, amount_minor, spent_at)
+    SELECT source || '@' || :customer_id, :customer_id, kind, amount_minor, spent_at
+    FROM tier_spend WHERE customer_id = :merged_id
+""")
+
 _ARRIVED_LATE = text("""
     SELECT carried.member_id, carried.into_member_id, accounts.version
     FROM carried_memberships AS carried
@@ -168,6 +182,18 @@ async def end_members(
         for each, merge in carried
     ]
     await connection.execute(insert(carried_memberships).values(rows))
+
+
+async def carry_merits(connection: AsyncConnection, ending: Sequence[tuple[Member, Member]]) -> None:
+    """Let points earned by memberships that end count for those that go on."""
+    if ending:
+        members = {"members": [each.member_id for each, _ in ending], "intos": [into.member_id for _, into in ending]}
+        await connection.execute(_CARRY_POINTS, members)
+
+
+async def carry_spend(connection: AsyncConnection, merge: Merge) -> None:
+    """Let what the one merged away spent count for the other."""
+    await connection.execute(_CARRY_SPEND, {"customer_id": merge.customer_id, "merged_id": merge.merged_id})
 
 
 async def find_carried(connection: AsyncConnection, merged_id: CustomerId) -> list[Carried]:

@@ -10,7 +10,7 @@ from chassis.work import Transaction
 from ledger import InsufficientBalance, Posted
 
 from member.domain.customer import Customer, CustomerId, CustomerMerged, CustomerRegistered, PersonId
-from member.domain.membership import MemberLeft, PointsHeld
+from member.domain.membership import MemberId, MemberLeft, PointsHeld
 from member.domain.merge import (
     Carried,
     CustomersMerged,
@@ -26,9 +26,9 @@ from member.domain.merge import (
     person_moves,
 )
 from member.domain.spending import PointsTransferred, Side
-from member.store import Connection, consents, customers, members, points
+from member.store import Connection, consents, customers, members, points, programs
 from member.store import merging as store
-from member.use_cases import entitlements
+from member.use_cases import entitlements, tiers
 from member.use_cases.consents import SayConsent, say_consents
 from member.use_cases.customers import get_customer
 from member.use_cases.managers import AssignManager, assign_managers
@@ -88,6 +88,7 @@ async def merge_customers(transaction: Transaction, commands: Sequence[MergeCust
     for command in commands:
         batch.outcomes.append(await _merge(transaction, command, batch))
     await _carry(transaction, batch)
+    await _place(transaction, batch)
     if batch.new:
         await entitlements.refresh(
             transaction, {each for merge in batch.new for each in (merge.customer_id, merge.merged_id)}
@@ -192,6 +193,8 @@ async def _save(transaction: Transaction, command: MergeCustomers, batch: _Batch
     await _hand_over_consents(transaction, merge)
     await store.save_merge(connection, merge)
     await store.move_members(connection, plan.theirs.moving)
+    await store.carry_merits(connection, plan.theirs.ending)
+    await store.carry_spend(connection, merge)
     for mover in MOVERS:
         await mover(transaction, merge)
     batch.new.append(merge)
@@ -247,6 +250,22 @@ async def _carry(transaction: Transaction, batch: _Batch) -> None:
     for move in moves:
         giver = move.giver
         transaction.emit(MemberLeft(giver.member_id, giver.holder, 0, move.occurred_at))
+
+
+async def _place(transaction: Transaction, batch: _Batch) -> None:
+    """Nobody loses a tier by a merge: the better one is held on; then what both earned and spent may reach more."""
+    connection = transaction.connection
+    known = await programs.find_programs(connection, {move.giver.program_id for move, _ in batch.moves})
+    better: dict[MemberId, tiers.Placement] = {}
+    for move, merge in batch.moves:
+        program = known[move.giver.program_id]
+        held = better[move.receiver.member_id].tier_id if move.receiver.member_id in better else move.receiver.tier_id
+        if program.tier(move.giver.tier_id).rank > program.tier(held).rank:
+            better[move.receiver.member_id] = tiers.Placement(
+                move.receiver.member_id, move.giver.tier_id, merge.merged_at, move.giver.holds_until
+            )
+    await tiers.place_members(transaction, list(better.values()), reason="customers merged")
+    await tiers.judge_customers(transaction, {merge.customer_id: merge.merged_at for merge in batch.new})
 
 
 def _moved(transaction: Transaction, moves: Sequence[PointsMove], posted: Sequence[Posted | Refusal]) -> Iterator[int]:
