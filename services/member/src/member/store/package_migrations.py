@@ -23,7 +23,7 @@ from sqlalchemy import (
     text,
     update,
 )
-from sqlalchemy.dialects.postgresql import ARRAY, JSONB, insert
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB, distinct_on, insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from member.domain.customer import CustomerId, CustomerKind
@@ -179,7 +179,7 @@ async def find_plan(connection: AsyncConnection, plan_id: PlanId, version: int |
 
 async def list_plans(connection: AsyncConnection, *, after: str | None, limit: int) -> list[MigrationPlan]:
     """Plans by id, each in its last version."""
-    asked = select(package_plans).distinct(package_plans.c.plan_id)
+    asked = select(package_plans).ext(distinct_on(package_plans.c.plan_id))
     if after is not None:
         asked = asked.where(package_plans.c.plan_id > after)
     found = await connection.execute(
