@@ -7,6 +7,7 @@ from touchstone.member.v1.benefit_service_pb2_grpc import add_BenefitServiceServ
 from touchstone.member.v1.care_service_pb2_grpc import add_CareServiceServicer_to_server
 from touchstone.member.v1.club_service_pb2_grpc import add_ClubServiceServicer_to_server
 from touchstone.member.v1.consent_service_pb2_grpc import add_ConsentServiceServicer_to_server
+from touchstone.member.v1.coupon_service_pb2_grpc import add_CouponServiceServicer_to_server
 from touchstone.member.v1.customer_service_pb2_grpc import add_CustomerServiceServicer_to_server
 from touchstone.member.v1.earning_service_pb2_grpc import add_EarningServiceServicer_to_server
 from touchstone.member.v1.membership_service_pb2_grpc import add_MembershipServiceServicer_to_server
@@ -27,13 +28,17 @@ from member.wire import FACTS
 def build(parts: Parts[MemberSettings]) -> Served:
     """The service's parts, put together."""
     work = parts.work
-    calendar = Calendar(parts.settings.zone)
+    calendar, zone = Calendar(parts.settings.zone), parts.settings.business_timezone
     return Served(
         servicers=[
             _servicer("CustomerService", add_CustomerServiceServicer_to_server, api.CustomerApi(work)),
             _servicer("ConsentService", add_ConsentServiceServicer_to_server, api.ConsentApi(work)),
             _servicer("CareService", add_CareServiceServicer_to_server, api.CareApi(work, calendar)),
-            _servicer("MembershipService", add_MembershipServiceServicer_to_server, api.MembershipApi(work)),
+            _servicer(
+                "MembershipService",
+                add_MembershipServiceServicer_to_server,
+                api.MembershipApi(work, zone),
+            ),
             _servicer("PointsService", add_PointsServiceServicer_to_server, api.PointsApi(work, calendar)),
             _servicer("EarningService", add_EarningServiceServicer_to_server, api.EarningApi(work, calendar)),
             _servicer("BenefitService", add_BenefitServiceServicer_to_server, api.BenefitApi(work, calendar)),
@@ -42,6 +47,7 @@ def build(parts: Parts[MemberSettings]) -> Served:
                 add_PackageMigrationServiceServicer_to_server,
                 api.PackageMigrationApi(work, calendar),
             ),
+            _servicer("CouponService", add_CouponServiceServicer_to_server, api.CouponApi(work, calendar)),
             _servicer("TaskService", add_TaskServiceServicer_to_server, api.TaskApi(work, calendar)),
             _servicer("ActivityService", add_ActivityServiceServicer_to_server, api.ActivityApi(work, calendar)),
             _servicer("ClubService", add_ClubServiceServicer_to_server, api.ClubApi(work, calendar)),

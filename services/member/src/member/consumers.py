@@ -14,7 +14,9 @@ from member.use_cases.club_terms import check_tiers
 from member.use_cases.earning import reward_payments
 from member.use_cases.occasions import reward_care, reward_occasions
 from member.use_cases.progress import count_earnings
+from member.use_cases.tiers import judge_customers
 from member.wire.earning import care_from_delivery, enrolments_from_deliveries, upgrades_from_deliveries
+from member.wire.memberships import changed_customers_from_deliveries
 from member.wire.points import order_from_delivery, recharge_from_delivery
 from member.wire.tasks import earning_from_delivery
 
@@ -34,6 +36,13 @@ async def on_account_charged(
 ) -> None:
     """An order earns points at the rate of the tier held then, and by the rules that acted then; one of zero none."""
     await reward_payments(transaction, [order_from_delivery(delivery) for delivery in deliveries], calendar)
+
+
+async def on_customer_registered(
+    transaction: Transaction, deliveries: Sequence[Delivery[member_events_pb2.CustomerRegistered]]
+) -> None:
+    """A customer whose service lines changed may have reached a better tier, where the program moves at once."""
+    await judge_customers(transaction, changed_customers_from_deliveries(deliveries))
 
 
 async def on_tier_changed(
@@ -72,6 +81,7 @@ def handlers(calendar: Calendar) -> Handlers:
     listening = Handlers()
     listening.on(billing_events_pb2.AccountRecharged, partial(on_account_recharged, calendar=calendar))
     listening.on(billing_events_pb2.AccountCharged, partial(on_account_charged, calendar=calendar))
+    listening.on(member_events_pb2.CustomerRegistered, on_customer_registered)
     listening.on(member_events_pb2.TierChanged, partial(on_tier_changed, calendar=calendar))
     listening.on(member_events_pb2.MemberEnrolled, partial(on_member_enrolled, calendar=calendar))
     listening.on(care_events_pb2.CareDue, partial(on_care_due, calendar=calendar))

@@ -11,9 +11,13 @@ from member.use_cases import (
     benefit_uses,
     care,
     club_terms,
+    coupon_jobs,
+    coupons,
     entitlements,
     merging,
+    outlook,
     package_migrations,
+    programs,
     ripening,
     settlements,
     settling,
@@ -28,6 +32,11 @@ _MINUTE = 60.0
 async def expire_points(transaction: Transaction) -> bool:
     """Points and holds whose life has ended by now are booked off."""
     return (await spending.expire_points(transaction, transaction.recorded_at)).accounts > 0
+
+
+async def begin_activations(transaction: Transaction) -> bool:
+    """Versions of programs whose time has come are told to be in force."""
+    return await programs.begin_activations(transaction, transaction.recorded_at) > 0
 
 
 async def expire_benefit_reservations(transaction: Transaction) -> bool:
@@ -110,9 +119,31 @@ async def settle_activities(transaction: Transaction) -> bool:
     return (await settling.settle_activities(transaction, transaction.recorded_at)).activities > 0
 
 
+def expiring_coupons(calendar: Calendar) -> Callable[[Transaction], Awaitable[bool]]:
+    """Coupons, and reservations of coupons, whose time has ended by now end."""
+
+    async def expire_coupons(transaction: Transaction) -> bool:
+        command = coupons.ExpireCoupons(transaction.recorded_at)
+        return (await coupons.expire_coupons(transaction, command, calendar=calendar)).coupons == command.most
+
+    return expire_coupons
+
+
+def issuing_coupons(calendar: Calendar) -> Callable[[Transaction], Awaitable[bool]]:
+    """Lists of customers who are to get a coupon are worked off, round by round."""
+
+    async def issue_coupons(transaction: Transaction) -> bool:
+        command = coupon_jobs.RunIssues(transaction.recorded_at)
+        return (await coupon_jobs.run_issues(transaction, command, calendar=calendar)).customers > 0
+
+    return issue_coupons
+
+
 def timed(calendar: Calendar) -> Sequence[Timed]:
     """Everything that is done by itself."""
     return [
+        Timed("begin activations of programs", _MINUTE, begin_activations),
+        Timed("judge and warn where programs ask for it", _MINUTE, outlook.look_after_programs),
         Timed("expire points", _MINUTE, expire_points),
         Timed("ripen points", _MINUTE, ripen_points),
         Timed("reward anniversaries", _MINUTE, rewarding_anniversaries(calendar)),
@@ -123,6 +154,8 @@ def timed(calendar: Calendar) -> Sequence[Timed]:
         Timed("tell care", _MINUTE, telling_care(calendar)),
         Timed("review club members", _MINUTE, reviewing_clubs(calendar)),
         Timed("close settlements", _MINUTE, closing_settlements(calendar)),
+        Timed("expire coupons", _MINUTE, expiring_coupons(calendar)),
+        Timed("issue coupons", _SOON, issuing_coupons(calendar)),
         Timed("settle activities", _SOON, settle_activities),
         Timed("cancel overdue orders", _MINUTE, cancel_overdue_orders),
     ]

@@ -241,6 +241,11 @@ def rise(member: Member, program: Program, reached: Tier, as_of: datetime) -> Me
     return _moved(member, reached, at, holds_until=program.valid_until(at))
 
 
+def falling_to(program: Program, held: Tier, reached: Tier) -> Tier:
+    """Where a member falls who holds one tier and reaches a worse: there, or with soft landing one tier down."""
+    return program.tiers[held.rank - 1] if program.moves.soft_landing else reached
+
+
 def place(member: Member, tier: Tier, at: datetime, *, holds_until: datetime | None) -> Member:
     """The member in a tier that somebody chose."""
     return _moved(member, tier, at, holds_until=holds_until)
@@ -251,7 +256,7 @@ def _fallen(member: Member, program: Program, reached: Tier, as_of: datetime) ->
         return _moved(member, reached, as_of, holds_until=None)
     if as_of <= member.tier_since:
         return None
-    below = program.tiers[program.tier(member.tier_id).rank - 1]
+    below = falling_to(program, program.tier(member.tier_id), reached)
     return _moved(member, below, as_of, holds_until=None if below == reached else program.valid_until(as_of))
 
 

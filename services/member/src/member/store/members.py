@@ -62,6 +62,17 @@ _ALL_MEMBERS_OF = text("""
     WHERE members.customer_id = ANY(CAST(:customers AS text[])) AND members.left_at IS NULL
 """)
 
+_END = text("""
+    WITH asked AS MATERIALIZED (
+        SELECT members.member_id FROM members
+        JOIN unnest(CAST(:members AS text[]), CAST(:revisions AS bigint[])) AS wanted(member_id, revision)
+            USING (member_id, revision)
+        WHERE members.left_at IS NULL AND members.tier_since <= :left_at
+        ORDER BY members.member_id FOR UPDATE OF members
+    )
+    UPDATE members SET left_at = :left_at FROM asked WHERE members.member_id = asked.member_id RETURNING members.*
+""")
+
 
 class MemberAt(NamedTuple):
     """A membership as it was at an instant: `position` counts the instants asked for from 0."""
@@ -140,6 +151,15 @@ async def end_membership(connection: AsyncConnection, member: Member, *, left_at
     )
     row = (await connection.execute(ended.returning(members))).one_or_none()
     return member_from_row(row) if row else None
+
+
+async def end_memberships(
+    connection: AsyncConnection, revisions: Mapping[MemberId, int], *, left_at: datetime
+) -> dict[MemberId, Member]:
+    """End the memberships that stand at these revisions and did not move later than that; returns those ended."""
+    asked = {"members": list(revisions), "revisions": list(revisions.values()), "left_at": left_at}
+    ended = [member_from_row(row) for row in await connection.execute(_END, asked)]
+    return {member.member_id: member for member in ended}
 
 
 async def members_at(connection: AsyncConnection, asked: Sequence[tuple[CustomerId, datetime]]) -> list[MemberAt]:

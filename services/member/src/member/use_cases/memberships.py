@@ -141,15 +141,14 @@ async def list_history(connection: Connection, holder: Holder, page: Page) -> li
 
 async def list_members(
     connection: Connection, program_id: ProgramId, tier_id: TierId | None, page: Page
-) -> list[tuple[Member, Program]]:
+) -> list[Member]:
     """Members of the program, of one tier or all, by id; ProgramNotFound, TierNotFound."""
     program = await programs.find_program(connection, program_id)
     if program is None:
         raise ProgramNotFound(program_id)
     if tier_id is not None and tier_id not in {tier.tier_id for tier in program.tiers}:
         raise TierNotFound(program_id, tier_id)
-    found = await tiers.list_members(connection, program_id, tier_id, after=page.after, limit=page.wanted)
-    return [(member, program) for member in found]
+    return await tiers.list_members(connection, program_id, tier_id, after=page.after, limit=page.wanted)
 
 
 async def list_memberships(connection: Connection, customer_id: CustomerId, *, as_of: datetime) -> list[Standing]:

@@ -16,10 +16,12 @@ from member.wire import (
     care,
     clubs,
     consents,
+    coupon_facts,
     customer_changes,
     entitlements,
     managers,
     merchants,
+    program_facts,
     shop,
     spending,
     tasks,
@@ -128,8 +130,10 @@ FACTS: Mapping[type[Any], Callable[[Any], Message | Routed]] = {
     **tasks.FACTS,
     **activities.FACTS,
     **merchants.FACTS,
+    **coupon_facts.FACTS,
     **shop.FACTS,
     **spending.FACTS,
+    **program_facts.FACTS,
 }
 
 
