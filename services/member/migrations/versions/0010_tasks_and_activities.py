@@ -142,8 +142,8 @@ _INDEXES = (
     "CREATE INDEX task_records_by_member ON task_records (member_id, sequence)",
     "CREATE INDEX activities_by_program ON activities (program_id, activity_id)",
     "CREATE INDEX activities_due ON activities (next_due_at) WHERE next_due_at IS NOT NULL",
-    "CREATE UNIQUE INDEX activity_registrations_once ON activity_registrations (activity_id, member_id)"
-    " WHERE state <> 'left'",
+    """CREATE UNIQUE INDEX activity_registrations_once ON activity_registrations (activity_id, member_id)
+        WHERE state <> 'left'""",
     "CREATE INDEX activity_registrations_by_state ON activity_registrations (activity_id, state)",
     "CREATE INDEX activity_registrations_in_order ON activity_registrations (activity_id, sequence)",
     "CREATE INDEX activity_registrations_by_member ON activity_registrations (member_id, sequence)",
