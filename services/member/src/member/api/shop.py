@@ -1,7 +1,9 @@
 """ShopService: the rewards shop, its stock and its orders."""
 
+from functools import partial
 from typing import Any
 
+from chassis.calendar import Calendar
 from chassis.paging import page_from_request
 from chassis.work import Work, ask
 from grpc.aio import ServicerContext
@@ -21,8 +23,9 @@ _OVERDUE = one(shop_orders.cancel_overdue, wire.overdue_to_proto)
 class ShopApi(pb_grpc.ShopServiceServicer):
     """The calls of ShopService."""
 
-    def __init__(self, work: Work) -> None:
+    def __init__(self, work: Work, calendar: Calendar) -> None:
         self._work = work
+        self._calendar = calendar
 
     async def PutShopItem(
         self, request: pb.PutShopItemRequest, context: ServicerContext[Any, Any]
@@ -88,7 +91,7 @@ class ShopApi(pb_grpc.ShopServiceServicer):
         def render(order: Order) -> pb.PlaceShopOrderResponse:
             return pb.PlaceShopOrderResponse(order=wire.order_to_proto(order))
 
-        act = one(shop_orders.place_order, render)
+        act = one(partial(shop_orders.place_order, calendar=self._calendar), render)
         asked = ask(request, wire.order_from_proto(request))
         return await self._work.answer("place_shop_order", asked, act, pb.PlaceShopOrderResponse)
 

@@ -51,7 +51,7 @@ class MerchantNotFound(NotFound):
         super().__init__("there is no such merchant", merchant_id=merchant_id)
 
 
-class NotAMerchant(PermissionDenied):
+class TokenOfNoMerchant(PermissionDenied):
     """The subject of the token acts for no merchant."""
 
     def __init__(self) -> None:

@@ -357,7 +357,9 @@ def _is_https(url: str) -> bool:
 
 
 def _code_violations(codes: tuple[str, ...]) -> Iterator[FieldViolation]:
-    yield from count_violations("codes", codes, least=1, most=CODES_AT_ONCE)
+    if not 1 <= len(codes) <= CODES_AT_ONCE:
+        yield from count_violations("codes", codes, least=1, most=CODES_AT_ONCE)
+        return
     yield from repeat_violations("codes", "", codes)
     for index, code in enumerate(codes):
         yield from line_violations(f"codes[{index}]", code, most=MAX_CODE_CHARACTERS)

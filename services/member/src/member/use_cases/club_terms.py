@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from chassis.calendar import Calendar
+from chassis.errors import Refusal
 from chassis.work import Transaction
 from ledger import InsufficientBalance
 
@@ -21,8 +22,9 @@ from member.domain.club import (
 from member.domain.membership import MemberId
 from member.store import clubs as store
 from member.store import members, programs
-from member.use_cases.clubs import candidate_from, take_fee
+from member.use_cases.clubs import candidate_from, fee_of
 from member.use_cases.holding import Held
+from member.use_cases.spending import spend_many
 
 REVIEWED_PER_ROUND = 200
 
@@ -53,61 +55,72 @@ async def check_tiers(transaction: Transaction, ids: Collection[MemberId]) -> No
 async def review_members(transaction: Transaction, as_of: datetime, *, calendar: Calendar) -> Reviewed:
     """Renew or end one round of what is due by an instant; nothing looked at means that nothing is left.
 
-    A round takes the fee of one renewal, as points are posted once in a transaction; whoever pays nothing goes along.
+    A new term begins, and a membership ends, at the instant that was due, whenever it is looked at.
     """
     connection = transaction.connection
     seen = await store.due(connection, as_of, limit=REVIEWED_PER_ROUND)
     clubs = await store.find_clubs_for_update(connection, {membership.club_id for membership in seen})
     found = await store.find_memberships_for_update(connection, {each.club_membership_id for each in seen})
-    due = [
-        each for each in found if each.state is ClubState.ACTIVE and each.due_at is not None and each.due_at <= as_of
-    ]
+    due = [each for each in found if _is_due(each, as_of)]
     candidates = await _candidates(transaction, due, clubs)
-    looked_at = renewed = ended = 0
-    for membership, candidate in zip(due, candidates, strict=True):
-        club = clubs[membership.club_id]
-        reviewed = await _review(transaction, club, _Due(membership, candidate), calendar)
-        looked_at += 1
-        renewed += reviewed.terms > membership.terms
-        ended += reviewed.state is ClubState.ENDED
-        if club.fee_points and (reviewed.terms > membership.terms or reviewed.end_reason is EndReason.FEE_NOT_PAID):
-            break
-    return Reviewed(looked_at, renewed, ended)
+    wanted = [
+        _reviewed(membership, candidate, clubs[membership.club_id], calendar)
+        for membership, candidate in zip(due, candidates, strict=True)
+    ]
+    reviewed = await _paid(transaction, due, wanted, clubs)
+    for before, after in zip(due, reviewed, strict=True):
+        await _save(transaction, before, after)
+    renewed = sum(after.terms > before.terms for before, after in zip(due, reviewed, strict=True))
+    return Reviewed(len(due), renewed, sum(after.state is ClubState.ENDED for after in reviewed))
 
 
-@dataclass(frozen=True, slots=True)
-class _Due:
-    membership: ClubMembership
-    candidate: Candidate
-
-    def without_fee(self, club: Club, calendar: Calendar) -> ClubMembership:
-        """What becomes of the membership where the fee of a next term is paid."""
-        membership, reaches = self.membership, self.candidate.tier_reaches
-        assert membership.due_at is not None
-        if membership.due_at != membership.term_ends_at:
-            return membership.lapsing(None) if reaches else membership.ended(membership.due_at, EndReason.TIER_LOST)
-        if not membership.renews:
-            return membership.ended(membership.due_at, EndReason.TERM_ENDED)
-        if not reaches:
-            return membership.ended(membership.due_at, EndReason.TIER_LOST)
-        return membership.renewed(club, calendar)
-
-
-async def _review(transaction: Transaction, club: Club, due: _Due, calendar: Calendar) -> ClubMembership:
-    """A new term begins, and a membership ends, at the instant that was due, whenever it is looked at."""
-    membership = due.membership
+def _reviewed(membership: ClubMembership, candidate: Candidate, club: Club, calendar: Calendar) -> ClubMembership:
+    """What becomes of a membership that is due, where the fee of a next term is paid."""
     assert membership.due_at is not None
-    reviewed = due.without_fee(club, calendar)
-    if reviewed.terms > membership.terms:
-        try:
-            await take_fee(transaction, club, reviewed, membership.due_at)
-        except InsufficientBalance:
-            reviewed = membership.ended(membership.due_at, EndReason.FEE_NOT_PAID)
-    await store.save_membership(transaction.connection, reviewed)
-    if reviewed.state is ClubState.ENDED:
-        await store.move_places(transaction.connection, club.club_id, -1)
-    transaction.emit(ClubMembershipChanged(reviewed, membership.due_at))
+    if membership.due_at != membership.term_ends_at:
+        if candidate.tier_reaches:
+            return membership.lapsing(None)
+        return membership.ended(membership.due_at, EndReason.TIER_LOST)
+    if not membership.renews:
+        return membership.ended(membership.due_at, EndReason.TERM_ENDED)
+    if not candidate.tier_reaches:
+        return membership.ended(membership.due_at, EndReason.TIER_LOST)
+    return membership.renewed(club, calendar)
+
+
+async def _paid(
+    transaction: Transaction,
+    due: Sequence[ClubMembership],
+    wanted: Sequence[ClubMembership],
+    clubs: dict[ClubId, Club],
+) -> list[ClubMembership]:
+    """The memberships with the fees of new terms taken, in one posting; one that cannot be paid ends."""
+    fees = {
+        place: fee_of(clubs[after.club_id], after, _instant(before))
+        for place, (before, after) in enumerate(zip(due, wanted, strict=True))
+        if after.terms > before.terms and clubs[after.club_id].fee_points
+    }
+    outcomes = dict(zip(fees, await spend_many(transaction, list(fees.values())), strict=True)) if fees else {}
+    reviewed = list(wanted)
+    for place, outcome in outcomes.items():
+        if isinstance(outcome, InsufficientBalance):
+            reviewed[place] = due[place].ended(_instant(due[place]), EndReason.FEE_NOT_PAID)
+        elif isinstance(outcome, Refusal):
+            raise outcome
     return reviewed
+
+
+async def _save(transaction: Transaction, before: ClubMembership, after: ClubMembership) -> None:
+    await store.save_membership(transaction.connection, after)
+    if after.state is ClubState.ENDED:
+        await store.move_places(transaction.connection, after.club_id, -1)
+    transaction.emit(ClubMembershipChanged(after, _instant(before)))
+
+
+def _instant(membership: ClubMembership) -> datetime:
+    """When the membership was due, which it is."""
+    assert membership.due_at is not None
+    return membership.due_at
 
 
 def _is_due(membership: ClubMembership, as_of: datetime) -> bool:

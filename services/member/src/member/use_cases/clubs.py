@@ -176,19 +176,21 @@ async def list_of_club(
 
 
 async def take_fee(transaction: Transaction, club: Club, membership: ClubMembership, at: datetime) -> None:
-    """Take the points of a membership's present term, or InsufficientBalance. A term is paid once: its transaction is
-    named after it."""
+    """Take the points of a membership's present term, or InsufficientBalance."""
     if club.fee_points:
-        await spend_points(
-            transaction,
-            SpendPoints(
-                f"club:{membership.club_membership_id}:{membership.terms}",
-                membership.holder,
-                club.fee_points,
-                f"club {club.club_id}, term {membership.terms}",
-                at,
-            ),
-        )
+        await spend_points(transaction, fee_of(club, membership, at))
+
+
+def fee_of(club: Club, membership: ClubMembership, at: datetime) -> SpendPoints:
+    """The fee of a membership's present term. A term is paid once: its transaction is named after it."""
+    return SpendPoints(
+        f"club:{membership.club_membership_id}:{membership.terms}",
+        membership.holder,
+        club.fee_points,
+        f"club {club.club_id}, term {membership.terms}",
+        at,
+        reference=membership.club_membership_id,
+    )
 
 
 async def candidate_of(connection: Connection, club: Club, held: Held) -> Candidate:

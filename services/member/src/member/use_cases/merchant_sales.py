@@ -31,7 +31,7 @@ from member.store import members, programs, settlements
 from member.store import merchants as store
 from member.use_cases.earning import give_points
 from member.use_cases.merchants import merchant_of
-from member.use_cases.spending import ReversePoints, reverse_points
+from member.use_cases.reversing import ReversePoints, reverse_points
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,7 @@ async def record_sale(transaction: Transaction, command: RecordSale, *, calendar
     """Record a sale, work out its discount, and give its points. The same receipt again, under whatever request, is
     the sale that is there.
 
-    Refuses NotAMerchant, ReceiptReused for another sale under a number, CurrencyNotSettled, FamilyNotCovered,
+    Refuses TokenOfNoMerchant, ReceiptReused for another sale under a number, CurrencyNotSettled, FamilyNotCovered,
     VerificationNotFound also where it is no longer good or another merchant's, VerificationUsed.
     """
     connection, sale = transaction.connection, command.sale
@@ -100,7 +100,7 @@ async def reverse_sale(transaction: Transaction, command: ReverseSale) -> Mercha
     if sale.points:
         await reverse_points(
             transaction,
-            ReversePoints(_source(line), member.customer_id, _source(sale), "sale taken back", occurred_at),
+            ReversePoints(_source(line), member.customer_id, _source(sale), None, "sale taken back", occurred_at),
         )
     transaction.emit(MerchantSaleReversed(line, member.holder, occurred_at))
     return line

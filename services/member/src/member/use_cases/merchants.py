@@ -19,8 +19,8 @@ from member.domain.merchant import (
     Merchant,
     MerchantCurrencyFixed,
     MerchantNotFound,
-    NotAMerchant,
     ShopId,
+    TokenOfNoMerchant,
     TooManyWrongCodes,
     Verification,
     VerificationId,
@@ -102,10 +102,10 @@ async def get_merchant(connection: Connection, merchant_id: str) -> Merchant:
 
 
 async def merchant_of(connection: Connection, subject: str) -> Merchant:
-    """The merchant that a token's subject acts for, or NotAMerchant."""
+    """The merchant that a token's subject acts for, or TokenOfNoMerchant."""
     merchant = await store.find_merchant_of(connection, subject)
     if merchant is None:
-        raise NotAMerchant
+        raise TokenOfNoMerchant
     return merchant
 
 
@@ -127,7 +127,7 @@ async def issue_code(transaction: Transaction, command: IssueCode) -> MemberCode
 async def verify_code(transaction: Transaction, command: VerifyCode) -> Verified | None:
     """Verify a code, once; None for one that is not valid, whatever the reason, which is counted.
 
-    Refuses NotAMerchant, MerchantNotServing, ShopUnknown, and TooManyWrongCodes after so many wrong ones in a window,
+    Refuses TokenOfNoMerchant, MerchantNotServing, ShopUnknown, and TooManyWrongCodes after so many wrong ones in a window,
     also a right one then. None is no refusal, because a refusal would leave no trace of the guess.
     """
     connection, now = transaction.connection, transaction.recorded_at

@@ -4,6 +4,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+from chassis.calendar import Calendar
 from chassis.errors import Refusal
 from chassis.ids import new_id
 from chassis.paging import Page
@@ -31,6 +32,7 @@ from member.domain.shop import (
     ShopOrderChanged,
     price_for,
 )
+from member.domain.spending import Purpose
 from member.store import Connection
 from member.store import shop as store
 from member.use_cases.coupons import IssueCoupon, issue_coupons
@@ -48,6 +50,14 @@ from member.use_cases.spending import (
 )
 
 OVERDUE_PER_ROUND = 200
+
+# What takes money off is a coupon here: the points that are spent on it are not turned into money by a rate.
+_PURPOSES = {
+    ItemKind.GIFT: Purpose.GIFT,
+    ItemKind.COUPON: Purpose.COUPON,
+    ItemKind.CASH_OFF: Purpose.COUPON,
+    ItemKind.CODE: Purpose.OTHER,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +80,7 @@ class EndOrder:
     occurred_at: datetime
 
 
-async def place_order(transaction: Transaction, command: PlaceOrder) -> Order:
+async def place_order(transaction: Transaction, command: PlaceOrder, *, calendar: Calendar) -> Order:
     """Order an item: of a gift the points are held, all else is paid and given in this transaction.
 
     Refuses ItemNotFound, MemberNotFound, ItemNotOffered, NotForYourTier, PriceChanged, ItemLimitReached, OutOfStock,
@@ -85,7 +95,7 @@ async def place_order(transaction: Transaction, command: PlaceOrder) -> Order:
     if item is None:
         raise OutOfStock(seen.item_id)
     points = await _check(transaction, item, held, command)
-    order = await _paid(transaction, item, _order(item, held, points, command.occurred_at))
+    order = await _paid(transaction, item, _order(item, held, points, command.occurred_at), calendar)
     await store.insert_order(connection, order)
     if order.code:
         await store.give_code(connection, order)
@@ -166,7 +176,7 @@ def _order(item: Item, held: Held, points: int, at: datetime) -> Order:
     )
 
 
-async def _paid(transaction: Transaction, item: Item, order: Order) -> Order:
+async def _paid(transaction: Transaction, item: Item, order: Order, calendar: Calendar) -> Order:
     """The order with its points held or spent, and with what it gives at once."""
     reason = f"shop item {item.item_id}"
     if order.fulfil_until is not None:
@@ -175,18 +185,20 @@ async def _paid(transaction: Transaction, item: Item, order: Order) -> Order:
         )
         await hold_points(transaction, held)
         return order
-    await spend_points(transaction, SpendPoints(order.order_id, order.holder, order.points, reason, order.placed_at))
+    purpose = _PURPOSES[item.kind]
+    spend = SpendPoints(order.order_id, order.holder, order.points, reason, order.placed_at, purpose, order.order_id)
+    await spend_points(transaction, spend)
     if item.kind in OF_COUPONS:
-        return await _with_coupon(transaction, item, order)
+        return await _with_coupon(transaction, item, order, calendar)
     return replace(order, code=await store.free_code(transaction.connection, item.item_id))
 
 
-async def _with_coupon(transaction: Transaction, item: Item, order: Order) -> Order:
+async def _with_coupon(transaction: Transaction, item: Item, order: Order, calendar: Calendar) -> Order:
     coupon_id = CouponId(new_id())
     wanted = IssueCoupon(
         coupon_id, TemplateId(item.template_id), order.holder, order.placed_at, reason=f"shop item {item.item_id}"
     )
-    (issued,) = await issue_coupons(transaction, [wanted])
+    (issued,) = await issue_coupons(transaction, [wanted], calendar=calendar)
     if isinstance(issued, Refusal):
         raise issued
     return replace(order, coupon_id=coupon_id)
