@@ -17,6 +17,7 @@ from touchstone.member.v1 import benefit_service_pb2_grpc as benefit_grpc
 from touchstone.member.v1 import care_service_pb2_grpc as care_grpc
 from touchstone.member.v1 import consent_service_pb2_grpc as consent_grpc
 from touchstone.member.v1 import club_service_pb2_grpc as club_grpc
+from touchstone.member.v1 import coupon_service_pb2_grpc as coupon_grpc
 from touchstone.member.v1 import customer_service_pb2_grpc as customer_grpc
 from touchstone.member.v1 import earning_service_pb2_grpc as earning_grpc
 from touchstone.member.v1 import membership_service_pb2 as pb
@@ -36,7 +37,9 @@ SCOPES = (
     "member.jobs",
     "member.contact",
     "points.write",
+    "coupons.write",
     "engagement.write",
+    "merchant.verify",
 )
 
 
@@ -57,6 +60,7 @@ class Stubs:
     clubs: Any
     merchants: Any
     shop: Any
+    coupons: Any
 
     @classmethod
     def of(cls, channel: grpc.aio.Channel) -> "Stubs":
@@ -75,6 +79,7 @@ class Stubs:
             club_grpc.ClubServiceStub(channel),
             merchant_grpc.MerchantServiceStub(channel),
             shop_grpc.ShopServiceStub(channel),
+            coupon_grpc.CouponServiceStub(channel),
         )
 
     def method(self, name: str) -> Any:

@@ -5,6 +5,7 @@ from member.api.benefits import BenefitApi
 from member.api.care import CareApi
 from member.api.clubs import ClubApi
 from member.api.consents import ConsentApi
+from member.api.coupons import CouponApi
 from member.api.customers import CustomerApi
 from member.api.earning import EarningApi
 from member.api.memberships import MembershipApi
@@ -20,6 +21,7 @@ __all__ = [
     "CareApi",
     "ClubApi",
     "ConsentApi",
+    "CouponApi",
     "CustomerApi",
     "EarningApi",
     "MembershipApi",

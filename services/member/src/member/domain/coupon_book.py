@@ -9,6 +9,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from typing import NamedTuple
 
 from chassis.calendar import EARLIEST, Calendar
 from chassis.money import Money
@@ -39,8 +40,9 @@ from member.domain.coupon import (
     Use,
     ValidityOver,
 )
+from member.domain.coupon_acts import Issue, Reserve, Reserved, Reverse, Void
 from member.domain.coupon_judging import Judged, Room, Standing, eligible, obstacle_to
-from member.domain.coupon_order import Order, Priced, apply_coupons
+from member.domain.coupon_order import apply_coupons
 from member.domain.coupon_quote import lawful
 from member.domain.coupon_template import (
     Fixed,
@@ -56,57 +58,13 @@ from member.domain.customer import EVERYBODY, CustomerId, CustomerNotFound, Pers
 from member.domain.membership import Holder
 
 
-@dataclass(frozen=True, slots=True)
-class Issue:
-    """Give a coupon of the template's active version to a holder."""
+class Mark(NamedTuple):
+    """A book as it stood: coupons, counters of members and of templates, and how many steps it had."""
 
-    coupon_id: CouponId
-    template_id: TemplateId
-    code: str
-    holder: Holder
-    occurred_at: datetime
-    by: By
-
-
-@dataclass(frozen=True, slots=True)
-class Reserve:
-    """Set coupons aside for an order until `ends_at` (exclusive), or spend them at once where it is None."""
-
-    order_id: OrderId
-    customer_id: CustomerId
-    coupon_ids: tuple[CouponId, ...]
-    order: Order
-    occurred_at: datetime
-    ends_at: datetime | None
-
-
-@dataclass(frozen=True, slots=True)
-class Reverse:
-    """Undo the redemption of coupons of an order, of all of them where none is named."""
-
-    customer_id: CustomerId
-    order_id: OrderId
-    coupon_ids: tuple[CouponId, ...]
-    occurred_at: datetime
-    by: By
-
-
-@dataclass(frozen=True, slots=True)
-class Void:
-    """Withdraw a coupon."""
-
-    coupon_id: CouponId
-    occurred_at: datetime
-    by: By
-
-
-@dataclass(frozen=True, slots=True)
-class Reserved:
-    """An order with the coupons set aside for it, or spent on it."""
-
-    order_id: OrderId
-    coupons: tuple[Coupon, ...]
-    priced: Priced
+    coupons: dict[CouponId, Coupon]
+    issued: dict[HolderKey, int]
+    counted: dict[TemplateId, tuple[int, int]]
+    steps: int
 
 
 @dataclass
@@ -234,7 +192,7 @@ class Book:
             )
         priced = apply_coupons(candidates, command.order)
         used = tuple(self._use(command, part.coupon_id, part.total_minor) for part in priced.parts)
-        return Reserved(command.order_id, used, priced)
+        return Reserved(command.order, used, priced)
 
     def redeem(self, customer_id: CustomerId, order_id: OrderId, *, occurred_at: datetime) -> list[Coupon]:
         """Spend what is set aside for an order; ReservationNotOpen."""
@@ -272,6 +230,19 @@ class Book:
         if coupon.state not in (CouponState.OPEN, CouponState.UNASSIGNED):
             raise CouponNotOpen(coupon)
         return self._note(coupon.moved(Act.VOIDED, CouponState.VOID, occurred_at=command.occurred_at, by=command.by))
+
+    def mark(self) -> Mark:
+        """Where the book stands, to go back to."""
+        counted = {key: (each.issued, each.used) for key, each in self.templates.items()}
+        return Mark(dict(self.coupons), dict(self.issued), counted, len(self.steps))
+
+    def go_back(self, mark: Mark) -> None:
+        """Undo what was done since."""
+        self.coupons = dict(mark.coupons)
+        self.issued = defaultdict(int, mark.issued)
+        for key, (issued, used) in mark.counted.items():
+            self.templates[key].issued, self.templates[key].used = issued, used
+        del self.steps[mark.steps :]
 
     def settle_all(self, at: datetime) -> None:
         """Note what has ended by itself by an instant."""

@@ -32,6 +32,7 @@ class Obstacle(StrEnum):
     STOCK_EXHAUSTED = "stock_exhausted"
     NOT_COMBINABLE = "not_combinable"
     NO_GAIN = "no_gain"
+    NOT_CLAIMABLE = "not_claimable"
 
 
 class Standing(NamedTuple):

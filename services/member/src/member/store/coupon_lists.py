@@ -3,16 +3,20 @@
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 
 from chassis.proof import Check
-from sqlalchemy import select, text
+from sqlalchemy import func, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from member.domain.coupon import Coupon, CouponId, CouponState, OrderId
+from member.domain.coupon import Act, By, Coupon, CouponId, CouponState, HolderKey
 from member.domain.coupon_template import TemplateId
-from member.domain.customer import CustomerId
+from member.domain.customer import CustomerId, PersonId
 from member.store.coupon_books import coupon_from_row
-from member.store.coupon_tables import coupons
+from member.store.coupon_tables import coupon_holders, coupon_steps, coupons
+from member.store.tables import customers
+
+STEPS_SHOWN = 500
 
 # What a coupon is at an instant: what has ended by itself counts, whether it is booked yet or not.
 _STATE_AT = """
@@ -92,8 +96,20 @@ class CouponFilter:
     until: datetime | None = None
 
 
+class StepRecord(NamedTuple):
+    """One thing that happened to a coupon, as it was written down."""
+
+    revision: int
+    act: Act
+    order_id: str
+    discount_minor: int
+    by: By
+    occurred_at: datetime
+    recorded_at: datetime
+
+
 async def due_coupons(connection: AsyncConnection, as_of: datetime, *, limit: int) -> list[CouponId]:
-    """Coupons that change by themselves by an instant, those due first first."""
+    """Coupons that change by themselves by an instant, the first due first."""
     asked = select(coupons.c.coupon_id).where(coupons.c.due_at <= as_of)
     found = await connection.execute(asked.order_by(coupons.c.due_at, coupons.c.coupon_id).limit(limit))
     return [CouponId(row.coupon_id) for row in found]
@@ -140,14 +156,58 @@ async def uses_of(connection: AsyncConnection, customer_id: CustomerId, template
     return [coupon_from_row(row) for row in found]
 
 
-async def coupons_of_order(connection: AsyncConnection, customer_id: CustomerId, order_id: OrderId) -> list[Coupon]:
-    """Coupons that the customer's order has reserved or redeemed."""
+async def known_customer(connection: AsyncConnection, customer_id: CustomerId) -> dict[CustomerId, set[PersonId]]:
+    """The customer, where there is one; its persons are not asked for."""
+    found = await connection.execute(select(customers.c.customer_id).where(customers.c.customer_id == customer_id))
+    return {CustomerId(row.customer_id): set() for row in found}
+
+
+async def issued_to(
+    connection: AsyncConnection, customer_id: CustomerId, templates: Collection[TemplateId]
+) -> dict[HolderKey, int]:
+    """How many coupons of these templates the customer, and each of its persons, has had."""
+    if not templates:
+        return {}
+    table = coupon_holders.c
     found = await connection.execute(
-        select(coupons)
-        .where(coupons.c.customer_id == customer_id, coupons.c.order_id == order_id)
-        .order_by(coupons.c.coupon_id)
+        select(coupon_holders).where(table.customer_id == customer_id, table.template_id.in_(list(templates)))
     )
-    return [coupon_from_row(row) for row in found]
+    return {HolderKey(TemplateId(row.template_id), customer_id, PersonId(row.person_id)): row.issued for row in found}
+
+
+async def count_lapsed(
+    connection: AsyncConnection, templates: Collection[TemplateId], at: datetime
+) -> dict[TemplateId, int]:
+    """How many reservations of coupons of these templates have ended by themselves and are not booked yet."""
+    if not templates:
+        return {}
+    found = await connection.execute(
+        select(coupons.c.template_id, func.count().label("lapsed"))
+        .where(
+            coupons.c.template_id.in_(list(templates)),
+            coupons.c.state == CouponState.RESERVED.value,
+            coupons.c.due_at <= at,
+        )
+        .group_by(coupons.c.template_id)
+    )
+    return {TemplateId(row.template_id): row.lapsed for row in found}
+
+
+async def list_steps(connection: AsyncConnection, coupon_id: CouponId) -> list[StepRecord]:
+    """What happened to a coupon, oldest first, as far as is shown."""
+    asked = select(coupon_steps).where(coupon_steps.c.coupon_id == coupon_id)
+    return [
+        StepRecord(
+            row.revision,
+            Act(row.act),
+            row.order_id,
+            row.discount_minor,
+            By(row.reason, row.actor),
+            row.occurred_at,
+            row.recorded_at,
+        )
+        for row in await connection.execute(asked.order_by(coupon_steps.c.revision).limit(STEPS_SHOWN))
+    ]
 
 
 async def count_by_state(

@@ -10,7 +10,8 @@ from chassis.errors import InvalidArgument, Refusal
 from chassis.work import Transaction
 
 from member.domain.coupon import By, CodeNotFound, Coupon, CouponId, HolderKey, TooManyGuesses, fact_of
-from member.domain.coupon_book import Book, Issue, Void
+from member.domain.coupon_acts import Issue, Void
+from member.domain.coupon_book import Book
 from member.domain.coupon_code import Code, new_code
 from member.domain.coupon_template import TemplateId
 from member.domain.membership import Holder

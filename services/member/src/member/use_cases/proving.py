@@ -2,7 +2,7 @@
 
 from chassis.proof import Check
 
-from member.store import Connection, clubs, entitlements, points, registrations, settlements, shop, tiers
+from member.store import Connection, clubs, coupon_lists, entitlements, points, registrations, settlements, shop, tiers
 
 
 async def prove(connection: Connection) -> list[Check]:
@@ -26,4 +26,4 @@ async def prove(connection: Connection) -> list[Check]:
         ("what was stocked is in stock or ordered", await shop.items_off_their_stock(connection)),
     ):
         checks.append(Check(claim, not found[1], *found))
-    return checks
+    return [*checks, *await coupon_lists.prove(connection)]
