@@ -21,16 +21,16 @@ FACTS = {Said: lambda said: AccountCharged(description=said.words)}
 
 
 def test_a_fact_is_told_under_the_name_of_its_message() -> None:
-    event = encode_fact(FACTS, Said("short"))
+    event = encode_fact(FACTS, Said("short"), "")
     assert event.subject == "events.touchstone.billing.v1.AccountCharged"
     assert AccountCharged.FromString(event.payload).description == "short"
 
 
 def test_a_fact_without_a_form_fails_its_transaction() -> None:
     with pytest.raises(TypeError, match="no protobuf form"):
-        encode_fact({}, Said("short"))
+        encode_fact({}, Said("short"), "")
 
 
 def test_a_fact_that_the_broker_would_never_take_fails_its_transaction() -> None:
     with pytest.raises(ValueError, match="the broker takes"):
-        encode_fact(FACTS, Said("x" * 1024 * 1024))
+        encode_fact(FACTS, Said("x" * 1024 * 1024), "")

@@ -6,7 +6,7 @@ what was not acknowledged is published again. Rows are read by state and not by 
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
@@ -63,7 +63,7 @@ class OutboxEvent:
     occurred_at: datetime
 
 
-def encode_fact(facts: FactsToProto, fact: Fact) -> OutboxEvent:
+def encode_fact(facts: FactsToProto, fact: Fact, trace_parent: str) -> OutboxEvent:
     """The fact as a row of the outbox; TypeError when it has no protobuf form, ValueError when the broker would never
     take it: its transaction fails, and nothing is stored that could not be told."""
     render = facts.get(type(fact))
@@ -76,7 +76,7 @@ def encode_fact(facts: FactsToProto, fact: Fact) -> OutboxEvent:
     payload = message.SerializeToString()
     if len(payload) > _PAYLOAD_BYTES_MAX:
         raise ValueError(f"{name} has {len(payload)} bytes, and the broker takes {_PAYLOAD_BYTES_MAX}")
-    return OutboxEvent(new_id(), name, subject, fact.aggregate_id, payload, telemetry.trace_parent(), fact.occurred_at)
+    return OutboxEvent(new_id(), name, subject, fact.aggregate_id, payload, trace_parent, fact.occurred_at)
 
 
 INSERT_EVENTS = """
@@ -182,9 +182,7 @@ class Relay:
         if len(sent) < len(rows):
             _log.warning("relay could not publish", events=len(rows) - len(sent))
         if sent:
-            _, unheard = await asyncio.wait(sent.values(), timeout=_ACK_SECONDS)
-            for future in unheard:
-                future.cancel()  # gives back its place among the client's pending ones, which are bounded
+            await _heard(sent.values())
         refusals = [future.exception() for future in sent.values() if _refused(future)]
         if refusals:
             _log.warning("broker refused events", events=len(refusals), error=repr(refusals[0]))
@@ -206,6 +204,18 @@ class Relay:
         if row.trace_parent:
             headers["traceparent"] = row.trace_parent
         return headers
+
+
+async def _heard(futures: Collection[asyncio.Future[Any]]) -> None:
+    """Waits until the broker has spoken to each, or the time is over. One after the other, since by the time the first
+    is heard most others are, and looking at one that is done costs nothing."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(_ACK_SECONDS):
+            for future in futures:
+                if not future.done():
+                    await asyncio.wait([future])
+    for future in futures:
+        future.cancel()  # gives back its place among the client's pending ones, which are bounded
 
 
 def _refused(future: asyncio.Future[Any]) -> bool:

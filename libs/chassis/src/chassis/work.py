@@ -20,7 +20,7 @@ from google.protobuf.message import Message
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from chassis import clock, failpoints
+from chassis import clock, failpoints, telemetry
 from chassis.auth import current_caller
 from chassis.database import DatabaseDown, is_down, sqlstate
 from chassis.errors import InternalError, Refusal, RequestIdReused
@@ -97,10 +97,11 @@ class Transaction:
         self.recorded_at = recorded_at
         self._facts = facts
         self._told: list[OutboxEvent] = []
+        self._trace_parent = telemetry.trace_parent()
 
     def emit(self, fact: Fact) -> None:
         """Tells a fact: it becomes an event when, and only when, this transaction commits."""
-        self._told.append(encode_fact(self._facts, fact))
+        self._told.append(encode_fact(self._facts, fact, self._trace_parent))
 
     def told(self) -> list[OutboxEvent]:
         """What was told so far, in order."""
