@@ -168,7 +168,7 @@ class Household:
             if to is not None:
                 new.originals[name].credits = new._receive(to, [token for _, token in stack], at)
 
-        return self._act(at, [*payers, to] if to else payers, act)
+        return self._act(at, payers if to is None else [*payers, to], act)
 
     def hold(self, name: str, who: str, amount: int, *, at: datetime, expires: datetime) -> str | None:
         def act(new: Household) -> None:

@@ -1,6 +1,7 @@
 """Points, their entries and holds between protobuf and the domain, and billing's events as payments to reward."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 from uuid import UUID, uuid5
 
@@ -12,15 +13,17 @@ from chassis.ids import check_id, check_request_id
 from chassis.money import Money
 from ledger import EntryRecord
 from touchstone.billing.v1 import billing_events_pb2
-from touchstone.member.v1 import member_pb2
+from touchstone.member.v1 import member_pb2, points_pb2
 from touchstone.member.v1 import points_service_pb2 as points_pb
 
 from member.domain.points import HoldEnd, PointsBalance, PointsKind
 from member.use_cases.earning import AwardPoints, Booked, RewardPayment
 from member.use_cases.spending import ConfirmHold, Expired, HoldPoints, ReleaseHold
 from member.wire.customers import customer_id_from_proto
+from member.wire.earned import earn_class_from_proto, parts_to_proto
 from member.wire.memberships import holder_from_proto
 
+EXPIRIES_SHOWN = 10
 _TRANSACTIONS = UUID("6f7b1f0c-5f1d-4a53-9a3e-2c1d6f0f9b41")
 
 
@@ -40,12 +43,16 @@ def award_from_proto(request: points_pb.EarnPointsRequest) -> AwardPoints:
         reason=request.reason,
         occurred_at=times.from_proto(request.occurred_at, "occurred_at"),
         expires_at=times.from_proto(request.expires_at, "expires_at") if request.HasField("expires_at") else None,
+        earn_class=earn_class_from_proto("earn_class", request.earn_class) if request.earn_class else None,
+        campaign_id=check_id("campaign_id", request.campaign_id) if request.campaign_id else "",
     )
 
 
 def awarded_to_proto(booked: Booked) -> points_pb.EarnPointsResponse:
     """The points given."""
-    return points_pb.EarnPointsResponse(transaction_id=booked.transaction_id, balance=balance_to_proto(booked.balance))
+    return points_pb.EarnPointsResponse(
+        transaction_id=booked.transaction_id, balance=balance_to_proto(booked.balance), points=booked.points
+    )
 
 
 def hold_from_proto(request: points_pb.HoldPointsRequest) -> HoldPoints:
@@ -109,20 +116,22 @@ def balance_to_proto(balance: PointsBalance) -> member_pb2.PointsBalance:
 
 
 def balance_answer_to_proto(
-    balance: PointsBalance, expiries: Sequence[tuple[datetime, int]]
+    balance: PointsBalance, expiries: Sequence[tuple[datetime, int]], days: Sequence[points_pb2.PointsExpiryDay]
 ) -> points_pb.GetPointsBalanceResponse:
-    """The points, and what expires next."""
+    """The points, and what expires next, by instants and by days of the operator's."""
     return points_pb.GetPointsBalanceResponse(
         balance=balance_to_proto(balance),
         expiries=[
             points_pb.PointsExpiry(points=points, expires_at=times.to_proto(expires_at))
-            for expires_at, points in expiries
+            for expires_at, points in expiries[:EXPIRIES_SHOWN]
         ],
+        expiry_days=days,
     )
 
 
 def entry_to_proto(entry: EntryRecord) -> member_pb2.PointsEntry:
     """One line of the statement; a hold and its release move no points and show 0."""
+    rule = str(entry.metadata.get("rule", ""))
     return member_pb2.PointsEntry(
         transaction_id=entry.source,
         points=entry.amount,
@@ -131,6 +140,11 @@ def entry_to_proto(entry: EntryRecord) -> member_pb2.PointsEntry:
         kind=entry.kind,
         reason=str(entry.metadata.get("reason", "")),
         occurred_at=times.to_proto(entry.occurred_at),
+        rule_id=rule,
+        parts=parts_to_proto(rule, str(entry.metadata.get("parts", "")), entry.amount),
+        purpose=str(entry.metadata.get("purpose", "")),
+        reference=str(entry.metadata.get("reference", "")),
+        reverses=entry.reverses or "",
     )
 
 
@@ -139,7 +153,7 @@ def recharge_from_delivery(delivery: Delivery[billing_events_pb2.AccountRecharge
     message = delivery.message
     if message.amount.minor_units == 0:
         raise InvalidArgument("amount.minor_units", "must be more than 0")
-    return _payment(delivery, message, PointsKind.EARN_RECHARGE)
+    return replace(_payment(delivery, message, PointsKind.EARN_RECHARGE), channel=message.channel)
 
 
 def order_from_delivery(delivery: Delivery[billing_events_pb2.AccountCharged]) -> RewardPayment:
