@@ -99,7 +99,7 @@ CREATE TABLE tenure_marks (
 _INDEXES = (
     "CREATE INDEX earning_rules_by_program ON earning_rules (program_id, rule_id, version)",
     "CREATE INDEX pending_points_due ON pending_points (ripens_at) WHERE NOT ripened",
-    "CREATE INDEX pending_points_by_member ON pending_points (member_id, ripens_at) WHERE NOT ripened",
+    "CREATE INDEX pending_points_by_member ON pending_points (member_id, ripens_at)",
     "CREATE INDEX pending_points_by_source ON pending_points (source)",
     "CREATE INDEX members_by_enrolment ON members (program_id, enrolled_at, member_id)",
 )

@@ -274,11 +274,15 @@ async def pending_of_for_update(connection: AsyncConnection, sources: Collection
 async def list_pending(
     connection: AsyncConnection, member_id: MemberId, *, as_of: datetime | None
 ) -> list[PendingPoints]:
-    """The member's points that wait, the next to ripen first; those earned by an instant where one is given."""
-    wanted = select(pending_points).where(pending_points.c.member_id == member_id, ~pending_points.c.ripened)
+    """The member's points that wait, the next to ripen first. With an instant those that waited at it, and those that
+    still do though they are ripe by then: they are not in the balance either."""
+    kept = pending_points.c
+    waiting = ~kept.ripened
     if as_of is not None:
-        wanted = wanted.where(pending_points.c.earned_at <= as_of, pending_points.c.ripens_at > as_of)
-    return [_pending(row) for row in await connection.execute(wanted.order_by(pending_points.c.ripens_at))]
+        waiting = (kept.earned_at <= as_of) & ((kept.ripens_at > as_of) | ~kept.ripened)
+    wanted = select(pending_points).where(kept.member_id == member_id, kept.cancelled < kept.points, waiting)
+    found = await connection.execute(wanted.order_by(kept.ripens_at, kept.transaction_id))
+    return [_pending(row) for row in found]
 
 
 async def save_ripened(connection: AsyncConnection, names: Collection[str]) -> None:

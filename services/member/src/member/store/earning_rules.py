@@ -165,8 +165,9 @@ async def _compile(connection: AsyncConnection, programs: Collection[ProgramId])
 
 def _with_ends(versions: list[RuleVersion]) -> list[RuleVersion]:
     """Each version acts until the next one does."""
-    ends = [*(version.acts_from for version in versions[1:]), None]
-    return [replace(version, acts_to=end) for version, end in zip(versions, ends, strict=True)]
+    ends = [version.acts_from for version in versions[1:]]
+    acting = [replace(version, acts_to=end) for version, end in zip(versions[:-1], ends, strict=True)]
+    return acting + versions[-1:]
 
 
 def _version(row: Row[Any]) -> RuleVersion:

@@ -71,7 +71,7 @@ pending_points = Table(
     Column("ripened", Boolean, nullable=False, comment="posted, or nothing was left to post"),
     Column("recorded_at", DateTime(timezone=True), nullable=False),
     Index("pending_points_due", "ripens_at", postgresql_where=_WAITING),
-    Index("pending_points_by_member", "member_id", "ripens_at", postgresql_where=_WAITING),
+    Index("pending_points_by_member", "member_id", "ripens_at"),
     Index("pending_points_by_source", "source"),
 )
 
