@@ -7,7 +7,6 @@ from chassis.testing.serving import Serving
 from chassis.times import to_proto
 from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
-from touchstone.member.v1 import customer_service_pb2 as customer_pb
 from touchstone.member.v1 import member_pb2
 from touchstone.member.v1 import membership_service_pb2 as membership_pb
 from touchstone.member.v1 import points_service_pb2 as points_pb
@@ -15,12 +14,10 @@ from touchstone.member.v1 import points_service_pb2 as points_pb
 from services.member.tests.calls import Stubs, become_member, methods_of, refuses_bad_input
 from services.member.tests.factories import (
     JANUARY,
-    customer_message,
     day,
     earn_request,
     enrol_request,
     hold_request,
-    upsert_request,
 )
 
 LARGEST = 2**63 - 1
@@ -45,37 +42,8 @@ def put_program_request(**changes: Any) -> membership_pb.PutProgramRequest:
 
 OUT_OF_RANGE = Timestamp(seconds=-1)
 TIER = member_pb2.Tier(tier_id="first", display_name="First", points_required=-1)
-NAMELESS = member_pb2.Person(person_id="p 1", display_name="Wang")
-UNREACHABLE = member_pb2.Person(person_id="p-1", display_name="Wang", phone="12", email="x@y")
-LINE = member_pb2.Subscriber(subscriber_id="s-1", in_service_since=to_proto(JANUARY))
 
 BAD: list[tuple[str, Message, list[str]]] = [
-    ("UpsertCustomer", upsert_request("c 1"), ["customer.customer_id"]),
-    ("UpsertCustomer", upsert_request(""), ["customer.customer_id"]),
-    ("UpsertCustomer", upsert_request("c" * 65), ["customer.customer_id"]),
-    ("UpsertCustomer", upsert_request(kind=0), ["customer.kind"]),
-    ("UpsertCustomer", upsert_request(kind=77), ["customer.kind"]),
-    ("UpsertCustomer", upsert_request(display_name="a\x00b"), ["customer.display_name"]),
-    ("UpsertCustomer", upsert_request(persons=[NAMELESS]), ["customer.persons[0].person_id"]),
-    (
-        "UpsertCustomer",
-        upsert_request(persons=[UNREACHABLE]),
-        ["customer.persons[0].phone", "customer.persons[0].email"],
-    ),
-    ("UpsertCustomer", upsert_request(subscribers=[LINE]), ["customer.subscribers[0].kind"]),
-    ("UpsertCustomer", upsert_request(registered_at=OUT_OF_RANGE), ["customer.registered_at"]),
-    ("UpsertCustomer", upsert_request(registered_at=None), ["customer.registered_at"]),
-    ("UpsertCustomer", customer_pb.UpsertCustomerRequest(customer=customer_message()), ["request_id"]),
-    (
-        "BatchUpsertCustomers",
-        customer_pb.BatchUpsertCustomersRequest(requests=[upsert_request()] * 1001),
-        ["requests"],
-    ),
-    ("GetCustomer", customer_pb.GetCustomerRequest(customer_id="'; DROP TABLE customers"), ["customer_id"]),
-    ("ListCustomers", customer_pb.ListCustomersRequest(page_size=-1), ["page_size"]),
-    ("ListCustomers", customer_pb.ListCustomersRequest(page_size=501), ["page_size"]),
-    ("ListCustomers", customer_pb.ListCustomersRequest(page_token="§"), ["page_token"]),
-    ("GetContactAddress", customer_pb.GetContactAddressRequest(), ["customer_id"]),
     ("PutProgram", put_program_request(program_id="a b"), ["program.program_id"]),
     ("PutProgram", put_program_request(tiers=[]), ["program.tiers"]),
     ("PutProgram", put_program_request(tiers=[TIER]), ["program.tiers[0].points_required"]),
@@ -126,8 +94,6 @@ BAD: list[tuple[str, Message, list[str]]] = [
 ]
 
 UNKNOWN: list[tuple[str, Message, str]] = [
-    ("GetCustomer", customer_pb.GetCustomerRequest(customer_id="nobody"), "CUSTOMER_NOT_FOUND"),
-    ("GetContactAddress", customer_pb.GetContactAddressRequest(customer_id="nobody"), "CUSTOMER_NOT_FOUND"),
     ("GetProgram", membership_pb.GetProgramRequest(program_id="none"), "PROGRAM_NOT_FOUND"),
     ("Enrol", enrol_request("nobody"), "CUSTOMER_NOT_FOUND"),
     ("Enrol", enrol_request("c-1", program_id="none"), "PROGRAM_NOT_FOUND"),
@@ -151,5 +117,5 @@ UNKNOWN: list[tuple[str, Message, str]] = [
 async def test_bad_input_names_its_field_and_stores_nothing(served: Serving, boss: Stubs) -> None:
     await become_member(boss)
     await refuses_bad_input(served, boss, BAD, UNKNOWN)
-    services = (customer_pb, membership_pb, points_pb)
+    services = (membership_pb, points_pb)
     assert methods_of(*services) == {name for name, _, _ in BAD}

@@ -225,6 +225,8 @@ async def test_the_day_is_told_by_itself_and_missed_days_are_made_up(work: Work)
 
 
 async def test_the_first_day_ever_is_today(work: Work) -> None:
+    assert not await work.run(lambda transaction: use_cases.tell_care_daily(transaction, SHANGHAI))
+    assert await scalar(work, "SELECT count(*) FROM care_runs") == 0
     await put_rules(work, rule(Occasion.BIRTHDAY))
     while await work.run(lambda transaction: use_cases.tell_care_daily(transaction, SHANGHAI)):
         pass

@@ -224,11 +224,11 @@ async def test_late_points_follow_the_others(work: Work) -> None:
     await two(work)
     (ended,) = await rows(work, "SELECT member_id FROM members WHERE customer_id = 'c-2'")
     await merge(work, merging(**P3))
-    share = Share(MemberId(ended[0]), 7, day(90))
+    share = Share(MemberId(ended[0]), 7, day(900))
     grant = Grant("late-1", PointsKind.EARN_AWARD, "late", day(9), (share,))
     await work.run(lambda t: points.post_grants(t.connection, [grant], recorded_at=t.recorded_at))
     await work.run(carry_late_points)
-    assert await balance(work, on=80) == (357, 0)
+    assert await balance(work, on=400) == (357, 0)
     await work.run(carry_late_points)
     await prove(work)
 

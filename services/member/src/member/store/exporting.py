@@ -69,7 +69,7 @@ async def export_tables(connection: AsyncConnection, known: Known) -> Mapping[st
     found: dict[str, list[Any]] = {}
     for table in METADATA.sorted_tables:
         if (condition := _names(table, known)) is not None:
-            keys = ", ".join(f"kept.{column.name} DESC" for column in table.primary_key)
+            keys = ", ".join(f"kept.{column.name} DESC" for column in table.primary_key or table.c)
             query = text(
                 f"SELECT to_jsonb(kept) AS content FROM {table.name} AS kept WHERE {condition} "  # noqa: S608
                 f"ORDER BY {keys} LIMIT :limit"

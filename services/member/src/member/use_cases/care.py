@@ -128,7 +128,12 @@ async def tell_care(transaction: Transaction, command: TellCare, calendar: Calen
 
 
 async def tell_care_daily(transaction: Transaction, calendar: Calendar) -> bool:
-    """The next round of the first day that is not through, up to today; whether there is more to do."""
+    """The next round of the first day that is not through, up to today; whether there is more to do.
+
+    While there are no rules no day passes, so that the first ones count from the day on which they are put.
+    """
+    if not await store.active_rules(transaction.connection):
+        return False
     today = calendar.day_of(transaction.recorded_at)
     last = await store.last_run(transaction.connection, _DAILY)
     day = today
