@@ -8,6 +8,7 @@ from calendar import monthrange
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from enum import StrEnum
+from functools import lru_cache
 from typing import NamedTuple, assert_never
 from zoneinfo import ZoneInfo
 
@@ -56,8 +57,7 @@ class Calendar:
         """The day, week, month, quarter or year around an instant; all of time for EVER."""
         if period is Period.EVER:
             return Span(EARLIEST, LATEST)
-        first, following = _around(period, self.day_of(instant))
-        return Span(self.start_of(first), self.start_of(following))
+        return _span(self, period, self.day_of(instant))
 
 
 def add_months(day: date, months: int) -> date:
@@ -70,6 +70,13 @@ def add_months(day: date, months: int) -> date:
 def anniversary(of: date, year: int) -> date:
     """The day in a year that is kept for a day of an earlier one; 29 February is kept on the 28th in common years."""
     return add_months(of, _MONTHS_OF_YEAR * (year - of.year))
+
+
+@lru_cache(maxsize=1024)
+def _span(calendar: Calendar, period: Period, day: date) -> Span:
+    """The span of a period around a day; asked for the days of now again and again."""
+    first, following = _around(period, day)
+    return Span(calendar.start_of(first), calendar.start_of(following))
 
 
 def _around(period: Period, day: date) -> tuple[date, date]:

@@ -1,9 +1,9 @@
 """What a customer is entitled to: the state that is kept, and what follows from it at an instant."""
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from datetime import datetime
-from typing import NamedTuple, NewType
+from typing import NamedTuple, NewType, assert_never
 
 from chassis.calendar import Calendar, Period, Span
 from chassis.errors import NotFound
@@ -111,19 +111,19 @@ class QuotaLeft:
         return None if self.quota.period is Period.EVER else self.span.end
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Entitlements:
     """What a customer, or one person of it, is entitled to at an instant."""
 
     state: EntitlementState
     person_id: PersonId
     tiers: tuple[HeldTier, ...]
-    discounts: dict[ProductFamily, int]
-    earn_rates: dict[ProductFamily, int]
-    service_priority: int
-    event_priority: int
-    quotas: tuple[QuotaLeft, ...]
-    perks: tuple[Benefit, ...]
+    discounts: dict[ProductFamily, int] = field(default_factory=dict)
+    earn_rates: dict[ProductFamily, int] = field(default_factory=dict)
+    service_priority: int = 0
+    event_priority: int = 0
+    quotas: list[QuotaLeft] = field(default_factory=list)
+    perks: list[Benefit] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,20 +152,28 @@ def entitlements_at(
     A person has what the customer as a whole has, and its own. Of rates and priorities the best counts, they are not
     added up; a family that is named has at least what every product has.
     """
-    held = list(benefits_at(state, person_id, instant))
-    terms = [sourced.benefit.terms for sourced in held]
-    counts = {(count.source_id, count.benefit_id, count.span): count for count in state.counts}
-    return Entitlements(
-        state,
-        person_id,
-        tiers=tuple(tier for tier in state.tiers if _is_for(tier.person_id, person_id)),
-        discounts=_best((each.family, each.basis_points) for each in terms if isinstance(each, Discount)),
-        earn_rates=_best((each.family, each.multiplier_percent) for each in terms if isinstance(each, EarnRate)),
-        service_priority=max((each.level for each in terms if isinstance(each, ServicePriority)), default=0),
-        event_priority=max((each.level for each in terms if isinstance(each, EventPriority)), default=0),
-        quotas=tuple(_quotas_left(held, counts, instant, calendar)),
-        perks=tuple(sourced.benefit for sourced in held if isinstance(sourced.benefit.terms, Perk)),
-    )
+    tiers = tuple(tier for tier in state.tiers if _is_for(tier.person_id, person_id))
+    held = Entitlements(state, person_id, tiers)
+    for sourced in benefits_at(state, person_id, instant):
+        match sourced.benefit.terms:
+            case Discount() as discount:
+                _take_better(held.discounts, discount.family, discount.basis_points)
+            case EarnRate() as rate:
+                _take_better(held.earn_rates, rate.family, rate.multiplier_percent)
+            case ServicePriority() as priority:
+                held.service_priority = max(held.service_priority, priority.level)
+            case EventPriority() as priority:
+                held.event_priority = max(held.event_priority, priority.level)
+            case Quota() as quota:
+                span = calendar.span(quota.period, instant)
+                held.quotas.append(_quota_left(state, sourced, quota, span=span, instant=instant))
+            case Perk():
+                held.perks.append(sourced.benefit)
+            case _:
+                assert_never(sourced.benefit.terms)
+    _raise_to_every_product(held.discounts)
+    _raise_to_every_product(held.earn_rates)
+    return held
 
 
 def benefits_at(state: EntitlementState, person_id: PersonId, instant: datetime) -> Iterator[Sourced]:
@@ -184,25 +192,21 @@ def _is_for(holder: PersonId, asking: PersonId) -> bool:
     return holder in (EVERYBODY, asking)
 
 
-def _best(rates: Iterable[tuple[ProductFamily, int]]) -> dict[ProductFamily, int]:
-    best: dict[ProductFamily, int] = {}
-    for family, rate in rates:
-        best[family] = max(rate, best.get(family, 0))
+def _take_better(best: dict[ProductFamily, int], family: ProductFamily, rate: int) -> None:
+    best[family] = max(rate, best.get(family, 0))
+
+
+def _raise_to_every_product(best: dict[ProductFamily, int]) -> None:
+    """A family that is named gets at least what every product gets."""
     least = best.get(EVERY_PRODUCT, 0)
-    return {family: max(rate, least) for family, rate in sorted(best.items())}
+    for family, rate in best.items():
+        best[family] = max(rate, least)
 
 
-def _quotas_left(
-    held: Iterable[Sourced],
-    counts: dict[tuple[SourceId, BenefitId, Span], QuotaCount],
-    instant: datetime,
-    calendar: Calendar,
-) -> Iterator[QuotaLeft]:
-    for source_id, benefit in held:
-        quota = benefit.terms
-        if isinstance(quota, Quota):
-            span = calendar.span(quota.period, instant)
-            count = counts.get((source_id, benefit.benefit_id, span))
-            used = count.used if count else 0
-            reserved = sum(until > instant for until in count.reserved_until) if count else 0
-            yield QuotaLeft(source_id, benefit, quota, span, used, reserved)
+def _quota_left(state: EntitlementState, sourced: Sourced, quota: Quota, *, span: Span, instant: datetime) -> QuotaLeft:
+    source_id, benefit = sourced
+    for count in state.counts:
+        if (count.source_id, count.benefit_id, count.span) == (source_id, benefit.benefit_id, span):
+            reserved = sum(until > instant for until in count.reserved_until)
+            return QuotaLeft(source_id, benefit, quota, span, count.used, reserved)
+    return QuotaLeft(source_id, benefit, quota, span, 0, 0)

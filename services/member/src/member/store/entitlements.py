@@ -3,13 +3,14 @@
 import json
 from collections.abc import Collection, Sequence
 from datetime import datetime
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from chassis.calendar import Span
 from sqlalchemy import BigInteger, Column, DateTime, ForeignKey, Table, Text, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from member.domain.benefit import BenefitId
+from member.domain.benefit import Benefit, BenefitId
 from member.domain.customer import CustomerId, PersonId
 from member.domain.entitlement import (
     EntitlementState,
@@ -244,7 +245,7 @@ def _tier_to_json(tier: HeldTier) -> dict[str, Any]:
         "person_id": tier.person_id,
         "tier_id": tier.tier_id,
         "rank": tier.rank,
-        "benefits": [benefit_to_json(benefit) for benefit in tier.benefits],
+        "benefits": json.dumps([benefit_to_json(benefit) for benefit in tier.benefits], ensure_ascii=False),
     }
 
 
@@ -255,8 +256,14 @@ def _tier_from_json(tier: dict[str, Any]) -> HeldTier:
         PersonId(tier["person_id"]),
         TierId(tier["tier_id"]),
         tier["rank"],
-        tuple(benefit_from_json(benefit) for benefit in tier["benefits"]),
+        _benefits_from_text(tier["benefits"]),
     )
+
+
+@lru_cache(maxsize=1024)
+def _benefits_from_text(document: str) -> tuple[Benefit, ...]:
+    """The benefits of a tier, which many customers share and which are written as one text for that: read it once."""
+    return tuple(benefit_from_json(benefit) for benefit in json.loads(document))
 
 
 def _grant_to_json(grant: GrantedBenefit) -> dict[str, Any]:

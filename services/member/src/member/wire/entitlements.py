@@ -289,7 +289,7 @@ def _quota_left_to_proto(left: QuotaLeft) -> benefit_pb2.QuotaLeft:
 
 
 def _rates_to_proto(rates: dict[ProductFamily, int]) -> list[benefit_pb2.FamilyRate]:
-    return [benefit_pb2.FamilyRate(product_family=family, rate=rate) for family, rate in rates.items()]
+    return [benefit_pb2.FamilyRate(product_family=family, rate=rate) for family, rate in sorted(rates.items())]
 
 
 def _perk_to_proto(benefit: Benefit) -> benefit_pb2.PerkHeld:
