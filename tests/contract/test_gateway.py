@@ -40,7 +40,9 @@ async def spoken(client: Client, promise: Promise) -> list[str]:
     assert rest is not None
     method, _, path = filled(rest.call, sample.bound).partition(" ")
     key = promise.request.get("request_id")
-    answer = await client.send(method, path, admitted(promise.method).scopes, key=key, body=rest.body)
+    answer = await client.send(
+        method, path, admitted(promise.method).scopes, key=key, body=filled(rest.body, sample.bound)
+    )
     if answer.status_code != rest.status:
         return [f"status {answer.status_code} instead of {rest.status}: {answer.text}"]
     expected, found = expected_of(sample, rest.part), seen_of(promise, answer.json())

@@ -22,6 +22,7 @@ from services.member.tests.calls import Stubs, become_member, methods_of, refuse
 from services.member.tests.factories import JANUARY, day
 
 LARGEST = 2**63 - 1
+UNKNOWN_STATE: Any = 77
 OUT_OF_RANGE = Timestamp(seconds=-1)
 WORST_TEXT = "a\x00b"
 
@@ -118,7 +119,7 @@ BAD: list[tuple[str, Message, list[str]]] = [
     ("ListMemberClubs", club_service_pb2.ListMemberClubsRequest(), ["customer_id"]),
     ("ListMemberClubs", club_service_pb2.ListMemberClubsRequest(customer_id="c-1", page_size=-1), ["page_size"]),
     ("ListClubMembers", club_service_pb2.ListClubMembersRequest(club_id=""), ["club_id"]),
-    ("ListClubMembers", club_service_pb2.ListClubMembersRequest(club_id="golf", state=77), ["state"]),
+    ("ListClubMembers", club_service_pb2.ListClubMembersRequest(club_id="golf", state=UNKNOWN_STATE), ["state"]),
     ("ReviewClubMembers", club_service_pb2.ReviewClubMembersRequest(request_id="r"), ["as_of"]),
     ("ReviewClubMembers", club_service_pb2.ReviewClubMembersRequest(as_of=to_proto(day(1))), ["request_id"]),
     ("PutMerchant", merchant_request(merchant_id=""), ["merchant.merchant_id"]),

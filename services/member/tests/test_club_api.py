@@ -57,19 +57,17 @@ async def test_a_member_reaches_the_own_clubs_codes_and_orders_only(served: Serv
     await boss.points.EarnPoints(earn_request(300, "c-2"))
     await boss.shop.PutShopItem(item_request())
     await boss.shop.ChangeShopStock(STOCK(request_id="s", item_id="cup", change=5, reason="counted"))
-    placed = await boss.shop.PlaceShopOrder(
-        timed(ORDER, customer_id="c-2", item_id="cup", occurred_at=to_proto(day(2)))
-    )
+    order = timed(ORDER, customer_id="c-2", item_id="cup", occurred_at=to_proto(day(2)))
+    placed = await boss.shop.PlaceShopOrder(order)
     app = app_of(served, "c-1")
     joined = await app.clubs.JoinClub(timed(JOIN, club_id="golf"))
     listed = await app.clubs.ListMemberClubs(club_service_pb2.ListMemberClubsRequest(customer_id="c-1"))
     assert list(listed.memberships) == [joined.membership]
     seen = await app.clubs.ListClubs(club_service_pb2.ListClubsRequest(customer_id="c-1"))
     assert [(each.club_id, each.members) for each in seen.clubs] == [("golf", 1)]
-    shown = await app.merchants.GetMerchant(
-        merchant_service_pb2.GetMerchantRequest(merchant_id="tea", customer_id="c-1")
-    )
-    assert (shown.merchant.merchant_id, list(shown.merchant.subjects)) == ("tea", [])
+    asked = merchant_service_pb2.ListMerchantsRequest(customer_id="c-1")
+    (shown,) = (await app.merchants.ListMerchants(asked)).merchants
+    assert (shown.merchant_id, list(shown.subjects)) == ("tea", [])
     for name, request in [
         ("JoinClub", timed(JOIN, club_id="golf", customer_id="c-2")),
         ("ListClubs", club_service_pb2.ListClubsRequest()),

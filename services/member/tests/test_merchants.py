@@ -6,13 +6,14 @@ from collections.abc import AsyncIterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import partial
 
 import pytest
-from chassis.calendar import Period
+from chassis.calendar import Period, Span
 from chassis.database import async_url
 from chassis.errors import InvalidArgument
 from chassis.testing import Databases
-from chassis.work import Work
+from chassis.work import Transaction, Work
 from member.__main__ import PROCESS
 from member.domain.merchant import (
     FAILURES_MAX,
@@ -32,6 +33,7 @@ from member.domain.program import ProgramId, TierId
 from member.domain.settlement import (
     CurrencyNotSettled,
     FamilyNotCovered,
+    MerchantLine,
     ReceiptReused,
     SaleNotFound,
     SaleReversed,
@@ -333,7 +335,11 @@ async def test_lines_and_closings_are_never_changed(work: Work) -> None:
         "DELETE FROM catalogue_changes",
     ):
         with pytest.raises(DBAPIError):
-            await work.run(lambda transaction, statement=statement: transaction.connection.execute(text(statement)))
+            await work.run(partial(_executed, statement))
+
+
+async def _executed(statement: str, transaction: Transaction) -> None:
+    await transaction.connection.execute(text(statement))
 
 
 @pytest.mark.parametrize("seed", [1, 2])
@@ -343,7 +349,9 @@ async def test_settlements_come_to_sales_less_reversals_at_any_cut(work: Work, s
     dice = random.Random(seed)
     await silver(work, "c-1", "c-2")
     await put_merchant(work, merchant())
-    lines, now, seen = [], 2, {}
+    lines: list[MerchantLine] = []
+    seen: dict[Span, Totals] = {}
+    now = 2
     for step in range(40):
         now += dice.randrange(6)
         match dice.choice(["sell", "sell", "sell", "back", "close", "period"]):

@@ -253,7 +253,8 @@ async def test_stock_and_orders_are_what_was_stocked_at_any_moment(work: Work, s
     dice = random.Random(seed)
     await rich(work, "c-1", "c-2", points=2000)
     await put_item(work, item(), stock=3)
-    initial, now, placed = 3, 2, []
+    placed: list[OrderId] = []
+    initial, now = 3, 2
     for step in range(40):
         now += dice.randrange(2)
         known = dice.choice(placed) if placed else OrderId("none")

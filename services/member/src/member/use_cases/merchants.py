@@ -127,8 +127,8 @@ async def issue_code(transaction: Transaction, command: IssueCode) -> MemberCode
 async def verify_code(transaction: Transaction, command: VerifyCode) -> Verified | None:
     """Verify a code, once; None for one that is not valid, whatever the reason, which is counted.
 
-    Refuses TokenOfNoMerchant, MerchantNotServing, ShopUnknown, and TooManyWrongCodes after so many wrong ones in a window,
-    also a right one then. None is no refusal, because a refusal would leave no trace of the guess.
+    Refuses TokenOfNoMerchant, MerchantNotServing, ShopUnknown, and TooManyWrongCodes after so many wrong ones in a
+    window, also a right one then. None is no refusal, because a refusal would leave no trace of the guess.
     """
     connection, now = transaction.connection, transaction.recorded_at
     merchant = await merchant_of(connection, command.subject)
