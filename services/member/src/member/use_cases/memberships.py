@@ -31,6 +31,7 @@ from member.domain.program import Program, ProgramId, ProgramNotFound, TierId, T
 from member.store import Connection, customers, members, points, programs, tiers
 from member.store.giving_up import post_give_up
 from member.use_cases.entitlements import refresh
+from member.use_cases.programs import number_of
 from member.use_cases.tiers import judge_upgrades
 
 
@@ -135,8 +136,7 @@ async def get_standing(connection: Connection, holder: Holder, *, as_of: datetim
 async def list_history(connection: Connection, holder: Holder, page: Page) -> list[TierHeld]:
     """The tiers held, newest first, one more than the page holds where there are more; or MemberNotFound."""
     member = await _member(connection, holder)
-    before = int(page.after) if page.after is not None and page.after.isdigit() else None
-    return await tiers.list_history(connection, member.member_id, before=before, limit=page.wanted)
+    return await tiers.list_history(connection, member.member_id, before=number_of(page), limit=page.wanted)
 
 
 async def list_members(

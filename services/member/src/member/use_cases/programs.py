@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from chassis.errors import FieldViolation
+from chassis.errors import FieldViolation, InvalidArgument
 from chassis.paging import Page
 from chassis.times import EARLIEST
 from chassis.work import Transaction
@@ -26,6 +26,8 @@ from member.domain.program_diff import differences
 from member.store import Connection
 from member.store import programs as store
 from member.use_cases.entitlements import note_program_changed
+
+_DIGITS = 19
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,12 +154,12 @@ async def diff_programs(connection: Connection, program_id: ProgramId, before: i
 
 async def list_versions(connection: Connection, program_id: ProgramId, page: Page) -> list[store.Version]:
     """The versions, newest first, one more than the page holds where there are more."""
-    return await store.list_versions(connection, program_id, before=_number(page), limit=page.wanted)
+    return await store.list_versions(connection, program_id, before=number_of(page), limit=page.wanted)
 
 
 async def list_activations(connection: Connection, program_id: ProgramId, page: Page) -> list[store.Activation]:
     """The activations, those to come as well, the one noted last first."""
-    return await store.list_activations(connection, program_id, before=_number(page), limit=page.wanted)
+    return await store.list_activations(connection, program_id, before=number_of(page), limit=page.wanted)
 
 
 async def count_members(connection: Connection, program_id: ProgramId) -> list[tuple[Tier, int]]:
@@ -214,5 +216,10 @@ def _left_out(before: Program, after: Program) -> set[TierId]:
     return {tier.tier_id for tier in before.tiers} - {tier.tier_id for tier in after.tiers}
 
 
-def _number(page: Page) -> int | None:
-    return int(page.after) if page.after is not None and page.after.isdigit() else None
+def number_of(page: Page) -> int | None:
+    """The number below which a page begins; InvalidArgument for a token of another list."""
+    if page.after is None:
+        return None
+    if not (page.after.isascii() and page.after.isdigit() and len(page.after) < _DIGITS):
+        raise InvalidArgument("page_token", "is not a token that a list call returned")
+    return int(page.after)
