@@ -3,7 +3,7 @@ was refunded, and how far anniversaries are rewarded."""
 
 from collections.abc import Collection, Mapping, Sequence
 from datetime import date, datetime
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 from chassis.calendar import Period, Span
 from sqlalchemy import Row, select, text, update
@@ -129,15 +129,18 @@ _NEAREST_MEMBERS = text("""
     ORDER BY asked.position, members.program_id, members.person_id DESC
 """)
 
+# Day by day, and within a day by member: so a page ends at a member of a day, and the next one begins behind it.
 _ENROLLED_WITHIN = text("""
-    SELECT members.member_id, span.years
-    FROM unnest(CAST(:starts AS timestamptz[]), CAST(:ends AS timestamptz[]), CAST(:years AS bigint[]))
-        AS span(starts_at, ends_at, years)
+    SELECT span.day, span.years, members.member_id
+    FROM unnest(CAST(:days AS date[]), CAST(:years AS bigint[]), CAST(:starts AS timestamptz[]),
+                CAST(:ends AS timestamptz[])) AS span(day, years, starts_at, ends_at)
     JOIN members ON members.program_id = :program
         AND members.enrolled_at >= span.starts_at AND members.enrolled_at < span.ends_at
-    WHERE members.member_id > :after
-    ORDER BY members.member_id LIMIT :most
+    WHERE span.day > :first OR members.member_id > :after
+    ORDER BY span.day, members.member_id LIMIT :most
 """)
+
+_FIRST_ENROLMENT = text("SELECT min(enrolled_at) AS enrolled_at FROM members WHERE program_id = :program")
 
 
 class Leg(NamedTuple):
@@ -175,6 +178,14 @@ class MemberThen(NamedTuple):
     member_id: MemberId
     holder: Holder
     tier_id: TierId
+
+
+class Kept(NamedTuple):
+    """On a day those keep an anniversary, of so many years, who enrolled within a span."""
+
+    day: date
+    years: int
+    span: Span
 
 
 class TenureMark(NamedTuple):
@@ -378,28 +389,31 @@ async def save_tenure_mark(connection: AsyncConnection, program_id: ProgramId, m
     )
 
 
+async def first_enrolment(connection: AsyncConnection, program_id: ProgramId) -> datetime | None:
+    """When the program's first member enrolled; None while it has none."""
+    row = (await connection.execute(_FIRST_ENROLMENT, {"program": program_id})).one()
+    return None if row.enrolled_at is None else cast(datetime, row.enrolled_at)
+
+
 async def enrolled_within(
-    connection: AsyncConnection,
-    program_id: ProgramId,
-    spans: Mapping[int, Span],
-    *,
-    after: str,
-    most: int,
-) -> list[tuple[MemberId, int]]:
-    """Members of the program who enrolled within one of the spans, with the years that name it, from behind a member
-    on in the order of their ids."""
+    connection: AsyncConnection, program_id: ProgramId, kept: Sequence[Kept], *, mark: TenureMark, most: int
+) -> list[tuple[date, int, MemberId]]:
+    """Who enrolled within the spans: the day on which it is kept, the years it is, and the member; in this order, from
+    behind the mark on."""
     found = await connection.execute(
         _ENROLLED_WITHIN,
         {
             "program": program_id,
-            "starts": [span.start for span in spans.values()],
-            "ends": [span.end for span in spans.values()],
-            "years": list(spans),
-            "after": after,
+            "days": [each.day for each in kept],
+            "years": [each.years for each in kept],
+            "starts": [each.span.start for each in kept],
+            "ends": [each.span.end for each in kept],
+            "first": mark.day,
+            "after": mark.to_member,
             "most": most,
         },
     )
-    return [(MemberId(row.member_id), row.years) for row in found]
+    return [(row.day, row.years, MemberId(row.member_id)) for row in found]
 
 
 async def _pending_for_update(

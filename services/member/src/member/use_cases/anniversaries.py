@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import NamedTuple
 
-from chassis.calendar import EARLIEST, Calendar, Span, add_months, anniversary
+from chassis.calendar import Calendar, Span, add_months, anniversary
 from chassis.work import Transaction
 
 from member.domain.earning import Occasion
@@ -15,7 +15,8 @@ from member.store import earning, earning_rules
 from member.use_cases.occasions import MemberOccasion, reward_occasions
 
 MEMBERS_PER_ROUND = 500
-DAYS_PER_ROUND = 366
+DAYS_PER_ROUND = 92
+_MONTHS_OF_YEAR = 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,42 +51,45 @@ async def reward_anniversaries(transaction: Transaction, as_of: datetime, calend
     return Anniversaries(0, 0, 0)
 
 
-def spans_of(day: date, every: Collection[int], calendar: Calendar) -> dict[int, Span]:
-    """When those enrolled who have an anniversary on a day, by the years it is; only years that a rule asks for."""
-    spans: dict[int, Span] = {}
-    for years in range(1, min(MAX_YEARS, day.year - EARLIEST.year) + 1):
+def spans_of(day: date, every: Collection[int], calendar: Calendar, *, first_year: int) -> list[earning.Kept]:
+    """When those enrolled who have an anniversary on a day, since a year; only anniversaries that a rule asks for."""
+    kept: list[earning.Kept] = []
+    for years in range(1, min(MAX_YEARS, day.year - first_year) + 1):
         if not any(years % each == 0 for each in every):
             continue
-        around = add_months(day, -12 * years)
-        kept = [of for of in (around, around + timedelta(days=1)) if anniversary(of, day.year) == day]
-        if kept:
-            spans[years] = Span(calendar.start_of(kept[0]), calendar.start_of(kept[-1] + timedelta(days=1)))
-    return spans
+        around = add_months(day, -_MONTHS_OF_YEAR * years)
+        days = [of for of in (around, around + timedelta(days=1)) if anniversary(of, day.year) == day]
+        if days:
+            span = Span(calendar.start_of(days[0]), calendar.start_of(days[-1] + timedelta(days=1)))
+            kept.append(earning.Kept(day, years, span))
+    return kept
 
 
 async def _next_page(
     transaction: Transaction, program: earning_rules.TenureProgram, until: date, calendar: Calendar
 ) -> _Page:
-    """The next members with an anniversary, and where to go on after them."""
-    connection = transaction.connection
-    first = calendar.day_of(program.acts_from)
-    begun, after = await earning.tenure_mark_for_update(connection, program.program_id, first=first)
-    day = begun
-    occasions: list[MemberOccasion] = []
-    for _ in range(DAYS_PER_ROUND):
-        if day > until:
-            break
-        room = MEMBERS_PER_ROUND - len(occasions)
-        found = await earning.enrolled_within(
-            connection, program.program_id, spans_of(day, program.every_years, calendar), after=after, most=room
-        )
-        occasions += [_anniversary(member_id, years, calendar.start_of(day)) for member_id, years in found]
-        if len(found) == room:
-            after = found[-1][0]
-            break
-        day, after = day + timedelta(days=1), ""
-    await earning.save_tenure_mark(connection, program.program_id, earning.TenureMark(day, after))
-    return _Page(occasions, (day - begun).days)
+    """The next members with an anniversary; where to go on after them is remembered."""
+    connection, program_id = transaction.connection, program.program_id
+    begin = calendar.day_of(program.acts_from)
+    mark = await earning.tenure_mark_for_update(connection, program_id, first=begin)
+    end = min(mark.day + timedelta(days=DAYS_PER_ROUND), until + timedelta(days=1))
+    days = [mark.day + timedelta(days=number) for number in range((end - mark.day).days)]
+    enrolled = await earning.first_enrolment(connection, program_id)
+    kept = [
+        each
+        for day in days
+        if enrolled is not None
+        for each in spans_of(day, program.every_years, calendar, first_year=calendar.day_of(enrolled).year)
+    ]
+    found = await earning.enrolled_within(connection, program_id, kept, mark=mark, most=MEMBERS_PER_ROUND)
+    if len(found) == MEMBERS_PER_ROUND:
+        last, _, member_id = found[-1]
+        reached = earning.TenureMark(last, member_id)
+    else:
+        reached = earning.TenureMark(max(end, mark.day), "")
+    await earning.save_tenure_mark(connection, program_id, reached)
+    occasions = [_anniversary(member_id, years, calendar.start_of(day)) for day, years, member_id in found]
+    return _Page(occasions, (reached.day - mark.day).days)
 
 
 def _anniversary(member_id: MemberId, years: int, at: datetime) -> MemberOccasion:
