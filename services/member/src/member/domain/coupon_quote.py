@@ -77,6 +77,7 @@ def best_combination(
         chosen = _fill_up(chosen, useful, order)
     priced = apply_coupons(chosen, order)
     bound = priced.discount_minor if exact else _Search(in_order(useful, order), order, 0).most()
+    exact = bound == priced.discount_minor
     return Best(tuple(part.coupon_id for part in priced.parts), priced, exact, bound)
 
 

@@ -1,0 +1,289 @@
+"""The game of coupons, on a book in memory and through PostgreSQL."""
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable
+from datetime import datetime
+from typing import Any, TypeVar
+
+import pytest
+from chassis.database import async_url
+from chassis.embedded.databases import Database
+from chassis.errors import Refusal
+from chassis.testing import Databases
+from chassis.work import Transaction, Work
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
+from member.__main__ import PROCESS
+from member.domain.coupon import NOBODY, Coupon, CouponId, OrderId
+from member.domain.coupon_acts import Issue, Reserve, Reverse, Void
+from member.domain.coupon_book import Book
+from member.domain.coupon_code import read_code
+from member.domain.coupon_template import Template, TemplateId, TemplateState
+from member.domain.customer import CustomerId
+from member.domain.membership import Holder
+from member.domain.program import GENERAL
+from member.store import coupon_books
+from member.store.coupon_books import Counting, Wanted
+from member.use_cases import coupon_templates, coupon_uses, coupons
+from member.use_cases.coupon_uses import EndReservation, ReverseRedemption
+from member.use_cases.coupons import ClaimCode, ExpireCoupons, IssueCoupon, VoidCoupon, close_book
+from member.use_cases.customers import UpsertCustomer, upsert_customers
+from member.wire import FACTS
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import create_async_engine
+
+from services.member.tests.coupon_machine import ACTS, SHAPES, Game
+from services.member.tests.coupon_steps import CALENDAR, order, prove_coupons, use_command
+from services.member.tests.factories import RECORDED_AT, customer
+
+T = TypeVar("T")
+NUMBERS = st.integers(0, 20)
+ORDER = order(100_00)
+
+
+def name_of(outcome: object) -> str | None:
+    """The name of a refusal; None for what was done."""
+    return type(outcome).__name__ if isinstance(outcome, Refusal) else None
+
+
+def states_of(found: list[Coupon], at: datetime) -> dict[str, tuple[str, datetime | None]]:
+    """The state and the end of each coupon at an instant."""
+    return {each.coupon_id: (each.at(at).state.value, each.valid_to) for each in found}
+
+
+class PureGame(Game):
+    """A book that knows everything."""
+
+    def __init__(self, name: str = "g") -> None:
+        super().__init__(name)
+        self.book = Book(CALENDAR)
+        for shape, wanted in SHAPES.items():
+            template_id = TemplateId(self.template(shape))
+            self.book.templates[template_id] = Template(
+                template_id, TemplateState.ACTIVE, 1, 1, wanted.limits, revision=1
+            )
+            self.book.terms[template_id, 1] = wanted
+        self.book.persons = {CustomerId(each): set() for each in self.customers}
+
+    def attempt(self, act: Callable[[], object]) -> str | None:
+        try:
+            act()
+        except Refusal as refusal:
+            return type(refusal).__name__
+        return None
+
+    def issue(self, name: str, shape: str, owner: str, at: datetime) -> str | None:
+        holder = Holder(CustomerId(owner), GENERAL)
+        command = Issue(CouponId(name), TemplateId(self.template(shape)), name, holder, at, NOBODY)
+        return self.attempt(lambda: self.book.issue(command))
+
+    def list_code(self, name: str, shape: str) -> str | None:
+        template_id, codes = TemplateId(self.template(shape)), {CouponId(name): name}
+        return self.attempt(lambda: self.book.list_codes(template_id, codes, batch_id="b", occurred_at=self.now))
+
+    def claim(self, name: str, owner: str) -> str | None:
+        known = CouponId(name) if name in self.book.coupons else None
+        holder = Holder(CustomerId(owner), GENERAL)
+        return self.attempt(lambda: self.book.claim(known, holder, occurred_at=self.now))
+
+    def use(self, names: list[CouponId], owner: CustomerId, order: OrderId, until: datetime | None) -> str | None:
+        command = Reserve(order, owner, tuple(names), ORDER, self.now, until)
+        return self.attempt(lambda: self.book.reserve(command))
+
+    def end(self, act: str, owner: CustomerId, order: OrderId) -> str | None:
+        if act == "reverse":
+            return self.attempt(lambda: self.book.reverse(Reverse(owner, order, (), self.now, NOBODY)))
+        end = self.book.redeem if act == "redeem" else self.book.release
+        return self.attempt(lambda: end(owner, order, occurred_at=self.now))
+
+    def void(self, name: CouponId) -> str | None:
+        return self.attempt(lambda: self.book.void(Void(name, self.now, NOBODY)))
+
+    def expire(self) -> None:
+        self.book.settle_all(self.now)
+
+    def states(self) -> dict[str, tuple[str, datetime | None]]:
+        return states_of(list(self.book.coupons.values()), self.now)
+
+    def finish(self) -> None:
+        """Steps are dense, counters are what is there, and no limit was passed at any step."""
+        revisions: dict[str, int] = {}
+        issued: dict[str, int] = {}
+        used: dict[str, set[str]] = {}
+        for step in self.book.steps:
+            coupon = step.coupon
+            assert coupon.revision == revisions.get(coupon.coupon_id, 0) + 1
+            revisions[coupon.coupon_id] = coupon.revision
+            limits = self.book.templates[coupon.template_id].limits
+            issued[coupon.template_id] = issued.get(coupon.template_id, 0) + (coupon.revision == 1)
+            assert not limits.issued or issued[coupon.template_id] <= limits.issued
+            using = used.setdefault(coupon.template_id, set())
+            (using.add if coupon.use else using.discard)(coupon.coupon_id)
+            assert not limits.used or len(using) <= limits.used
+        for template in self.book.templates.values():
+            if template.limits.used:
+                assert template.used == len(used.get(template.template_id, ()))
+
+
+class CouponMachine(RuleBasedStateMachine):
+    """Any moves in any order; `begin` gives the game."""
+
+    begin: Callable[[], Any] = PureGame
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.game = type(self).begin()
+
+    @rule(act=st.sampled_from(ACTS), a=NUMBERS, b=NUMBERS, c=NUMBERS)
+    def move(self, act: str, a: int, b: int, c: int) -> None:
+        self.game.play(act, a, b, c)
+
+    @invariant()
+    def agrees(self) -> None:
+        self.game.agree()
+
+    def teardown(self) -> None:
+        self.game.finish()
+
+
+def test_a_book_agrees_with_the_model() -> None:
+    run_state_machine_as_test(CouponMachine, settings=settings(max_examples=60, stateful_step_count=50))
+
+
+def test_two_thousand_games_of_dice_agree_with_the_model() -> None:
+    seen: set[str] = set()
+    for seed in range(2000):
+        dice, game = random.Random(seed), PureGame()
+        for _ in range(50):
+            game.play(dice.choice(ACTS), dice.randrange(21), dice.randrange(21), dice.randrange(21))
+        game.agree()
+        game.finish()
+        seen |= {step.act.value for step in game.book.steps}
+    assert seen == {
+        *("listed", "issued", "claimed", "reserved", "redeemed", "released", "lapsed", "reversed", "expired", "voided")
+    }
+
+
+@pytest.mark.soak
+def test_a_book_agrees_with_the_model_for_long() -> None:
+    run_state_machine_as_test(CouponMachine, settings=settings(max_examples=2000, stateful_step_count=50))
+
+
+class PostgresGame(Game):
+    """Templates and customers of its own in a database that all games share."""
+
+    def __init__(self, name: str, runner: asyncio.Runner, work: Work) -> None:
+        super().__init__(name)
+        self.runner, self.work = runner, work
+        self.run(self._set_up)
+
+    def run(self, act: Callable[[Transaction], Awaitable[T]]) -> T:
+        return self.runner.run(self.work.run(act))
+
+    async def _set_up(self, transaction: Transaction) -> None:
+        await upsert_customers(transaction, [UpsertCustomer(customer(each)) for each in self.customers])
+        for shape, wanted in SHAPES.items():
+            template_id = TemplateId(self.template(shape))
+            put = coupon_templates.PutTemplate(template_id, wanted, "op")
+            await coupon_templates.put_template(transaction, put)
+            await coupon_templates.activate_template(transaction, coupon_templates.ActivateTemplate(template_id, "op"))
+
+    def issue(self, name: str, shape: str, owner: str, at: datetime) -> str | None:
+        holder = Holder(CustomerId(owner), GENERAL)
+        command = IssueCoupon(CouponId(name), TemplateId(self.template(shape)), holder, at, "game")
+        return name_of(self.run(lambda t: coupons.issue_coupons(t, [command], calendar=CALENDAR))[0])
+
+    def list_code(self, name: str, shape: str) -> str | None:
+        template_id = TemplateId(self.template(shape))
+
+        async def act(transaction: Transaction) -> str | None:
+            wanted = Wanted(self.now, Counting.ISSUED, templates=frozenset([template_id]))
+            book = await coupon_books.load_book_for_update(transaction.connection, wanted, CALENDAR)
+            codes = {CouponId(name): name.replace("-", "").upper()}
+            try:
+                book.list_codes(template_id, codes, batch_id=self.name, occurred_at=self.now)
+            except Refusal as refusal:
+                return type(refusal).__name__
+            await close_book(transaction, book)
+            return None
+
+        return self.run(act)
+
+    def claim(self, name: str, owner: str) -> str | None:
+        code = self._code(name)
+        command = ClaimCode(new_caller(self), read_code("code", code), Holder(CustomerId(owner), GENERAL), self.now)
+        return name_of(self.run(lambda t: coupons.claim_codes(t, [command], calendar=CALENDAR))[0])
+
+    def _code(self, name: str) -> str:
+        """Issued coupons have codes of their own, which the model does not know."""
+        found = self._rows("SELECT code FROM coupons WHERE coupon_id = :id", id=name)
+        return str(found[0][0]) if found else name.replace("-", "").upper()
+
+    def use(self, names: list[CouponId], owner: CustomerId, order: OrderId, until: datetime | None) -> str | None:
+        command = use_command(
+            *names, order_id=order, customer_id=owner, order=ORDER, occurred_at=self.now, ends_at=until
+        )
+        return name_of(self.run(lambda t: coupon_uses.use_coupons(t, [command], calendar=CALENDAR))[0])
+
+    def end(self, act: str, owner: CustomerId, order: OrderId) -> str | None:
+        if act == "reverse":
+            undo = ReverseRedemption(owner, order, (), self.now, "game", "op")
+            return name_of(self.run(lambda t: coupon_uses.reverse_redemptions(t, [undo], calendar=CALENDAR))[0])
+        end = coupon_uses.redeem_reserved if act == "redeem" else coupon_uses.release_coupons
+        command = EndReservation(owner, order, self.now)
+        return name_of(self.run(lambda t: end(t, [command], calendar=CALENDAR))[0])
+
+    def void(self, name: CouponId) -> str | None:
+        command = VoidCoupon(name, self.now, "game", "op")
+        return name_of(self.run(lambda t: coupons.void_coupons(t, [command], calendar=CALENDAR))[0])
+
+    def expire(self) -> None:
+        command = ExpireCoupons(self.now)
+        self.run(lambda t: coupons.expire_coupons(t, command, calendar=CALENDAR))
+
+    def states(self) -> dict[str, tuple[str, datetime | None]]:
+        found = self._rows("SELECT * FROM coupons WHERE coupon_id LIKE :prefix", prefix=f"{self.name}-%")
+        return states_of([coupon_books.coupon_from_row(row) for row in found], self.now)
+
+    def _rows(self, statement: str, **parameters: Any) -> list[Any]:
+        async def act(transaction: Transaction) -> list[Any]:
+            return list(await transaction.connection.execute(text(statement), parameters))
+
+        return self.run(act)
+
+    def finish(self) -> None:
+        """What is claimed is proven at the end, for all games at once."""
+
+
+def new_caller(game: PostgresGame) -> str:
+    """A caller who has guessed nothing yet: what is tried here is not who is held back."""
+    game.made += 1
+    return f"{game.name}-caller-{game.made}"
+
+
+def play_on(database: Database, games: settings) -> None:
+    """Games through PostgreSQL, one after another on one connection, proven at the end."""
+    with asyncio.Runner() as runner:
+        engine = create_async_engine(async_url(database.url), pool_size=1)
+        work = Work(engine, FACTS, now=lambda: RECORDED_AT)
+        names = (f"g{number}" for number in range(1_000_000))
+
+        class PostgresMachine(CouponMachine):
+            begin = staticmethod(lambda: PostgresGame(next(names), runner, work))
+
+        run_state_machine_as_test(PostgresMachine, settings=games)
+        runner.run(prove_coupons(work))
+        runner.run(engine.dispose())
+
+
+async def test_the_database_agrees_with_the_model(database: Databases) -> None:
+    made = await database(PROCESS)
+    await asyncio.to_thread(play_on, made, settings(max_examples=100, stateful_step_count=50))
+
+
+@pytest.mark.soak
+async def test_the_database_agrees_with_the_model_for_long(database: Databases) -> None:
+    made = await database(PROCESS)
+    await asyncio.to_thread(play_on, made, settings(max_examples=2000, stateful_step_count=50))
