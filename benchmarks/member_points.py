@@ -1,22 +1,36 @@
 """What giving points costs: by batches beside the very statements, and one by one beside an empty method.
 
 Members are spread over 2,000 customers; every item has its claim, its posting, its reply and its event, and the events
-are published to NATS meanwhile. The statements of a batch are written down while the service carries one out, and
-pgbench runs them between BEGIN and COMMIT with other names and numbers on accounts of its own.
+are published to NATS meanwhile. The statements of a batch are written down while the use case carries one out, and
+pgbench sends them, with other names and numbers, on accounts of its own in a database beside.
 """
 
-import asyncio
 import itertools
-import re
-from collections.abc import Sequence
 from datetime import UTC, datetime
+from functools import partial
+from statistics import median
 from typing import Any
+from unittest.mock import patch
 
 import grpc
 import uvloop
+from chassis.calendar import Calendar
+from chassis.database import open_engine
+from chassis.embedded.databases import Database
 from chassis.process import run as run_process
 from chassis.times import to_proto
+from chassis.work import Ask, Transaction, Work
 from member.__main__ import PROCESS
+from member.api.rendering import many
+from member.domain.customer import Customer, CustomerId, CustomerKind
+from member.domain.membership import Holder
+from member.domain.program import GENERAL
+from member.settings import MemberSettings
+from member.use_cases import earning, memberships
+from member.use_cases.customers import UpsertCustomer, upsert_customers
+from member.wire import FACTS
+from member.wire import points as wire
+from sqlalchemy import text
 from touchstone.member.v1 import customer_service_pb2 as customer_pb
 from touchstone.member.v1 import customer_service_pb2_grpc as customer_grpc
 from touchstone.member.v1 import member_pb2
@@ -33,17 +47,29 @@ from benchmarks.serving import (
     empty_call,
     in_turns,
     measured,
+    migrated,
     peak_memory_mb,
+    rate,
+    run_pgbench,
     servers,
     with_empty_method,
 )
+from benchmarks.serving.statements import CLIENT, NUMBER, script_of, written_down
 
 CUSTOMERS = 2_000
 BATCH = 100
-ROUNDS = 5
-ROUND_SECONDS = 4.0
-AT = to_proto(datetime(2026, 1, 1, tzinfo=UTC))
+BATCHES_IN_FLIGHT = 4
+PGBENCH_CLIENTS = 8
+ROUNDS = 3
+ROUND_SECONDS = 5
+POINTS = 10
+JANUARY = datetime(2026, 1, 1, tzinfo=UTC)
+AT = to_proto(JANUARY)
 SCOPES = ("member.write", "member.read", "points.write")
+ROUND = "R#"
+# Counters of the sample that pgbench's variables stand for.
+VERSION, BALANCE = 700_000_007, 900_000_000_009
+_PRIME = text("UPDATE ledger_accounts SET version = :version, balance = :balance, in_lots = :balance WHERE id LIKE :id")
 
 
 def run() -> list[dict[str, object]]:
@@ -57,18 +83,86 @@ async def _compare(among: Servers) -> list[dict[str, object]]:
         await enrol(service.channel, CUSTOMERS)
         calls = (empty_call(service.channel), earn_call(service.channel))
         empties, earned = await in_turns(calls, rounds=ROUNDS, seconds=ROUND_SECONDS)
-        return [
-            {
-                "name": "member.points.unary64",
-                "value": round(earned),
-                "unit": "calls/s",
-                "baseline": f"an empty method on the same server behind the same interceptors, {IN_FLIGHT} in flight",
-                "baseline_value": round(empties),
-                "ratio": round(earned / empties, 3),
-                "target": 0.5,
-                "peak_memory_mb": peak_memory_mb(service.server.pid),
-            }
-        ]
+        unary = {
+            "name": "member.points.unary64",
+            "value": round(earned),
+            "unit": "calls/s",
+            "baseline": f"an empty method on the same server behind the same interceptors, {IN_FLIGHT} in flight",
+            "baseline_value": round(empties),
+            "ratio": round(earned / empties, 3),
+            "target": 0.5,
+            "peak_memory_mb": peak_memory_mb(service.server.pid),
+        }
+        return [await _compare_batches(among, service), unary]
+
+
+async def _compare_batches(among: Servers, service: Measured) -> dict[str, object]:
+    """Batches through gRPC and through pgbench, in turns."""
+    theirs = await migrated(among, __file__, "theirs")
+    script = await _script(theirs, among.nats.url)
+    call = batch_call(service.channel)
+    await rate(call, ROUND_SECONDS / 2, in_flight=BATCHES_IN_FLIGHT)
+    ours, bare = [], []
+    for number in range(ROUNDS):
+        of_round = script.replace(ROUND, str(number))
+        bare.append(run_pgbench(among, theirs.owner_url, of_round, seconds=ROUND_SECONDS, clients=PGBENCH_CLIENTS))
+        ours.append(await rate(call, ROUND_SECONDS, in_flight=BATCHES_IN_FLIGHT))
+    return {
+        "name": "member.points.batch100",
+        "value": round(median(ours) * BATCH),
+        "unit": "points entries/s",
+        "baseline": f"pgbench -M prepared, the same statements, {PGBENCH_CLIENTS} clients",
+        "baseline_value": round(median(bare) * BATCH),
+        "ratio": round(median(ours) / median(bare), 3),
+        "target": 0.4,
+        "peak_memory_mb": peak_memory_mb(service.server.pid),
+    }
+
+
+async def _script(database: Database, nats_url: str) -> str:
+    """Members for every round and client, and what a batch of points for a hundred of them sends."""
+    values: Any = {"database_url": database.owner_url, "nats_url": nats_url, "jwks": "unused", "database_pool_size": 2}
+    settings = MemberSettings(**values)
+    engine = open_engine(settings, "member")
+    work = Work(engine, FACTS, now=lambda: JANUARY)
+    names = [f"{number}-{client}" for number in range(ROUNDS) for client in range(PGBENCH_CLIENTS)]
+    for name in [*names, f"{ROUND}-{CLIENT}"]:
+        await work.run(partial(_enrol, name=name))
+    async with engine.begin() as connection:
+        primed = (
+            "UPDATE ledger_accounts SET version = :version, balance = :balance, in_lots = :balance WHERE id LIKE :id"
+        )
+        values = {"version": VERSION - 1, "balance": BALANCE - POINTS, "id": f"points:m-{ROUND}-{CLIENT}-%"}
+        await connection.execute(text(primed), values)
+    give = many(partial(earning.award_points, calendar=Calendar(settings.zone)), wire.awarded_to_proto)
+    asks = [_ask(slot) for slot in range(BATCH)]
+    ids = (f"e-{ROUND}-{CLIENT}-{NUMBER}-{number}" for number in itertools.count())
+    async with written_down(engine) as sent:
+        with patch("chassis.outbox.new_id", lambda: next(ids)):
+            outcomes = await work.answer_many("earn_points", asks, give, pb.EarnPointsResponse)
+    assert all(isinstance(outcome, pb.EarnPointsResponse) for outcome in outcomes), outcomes
+    await engine.dispose()
+    return script_of(sent, {VERSION: ":n + 1", BALANCE: f"{POINTS} * (:n + 1)"})
+
+
+def _ask(slot: int) -> Ask[earning.AwardPoints]:
+    name = f"{ROUND}-{CLIENT}-{NUMBER}-{slot}"
+    holder = Holder(CustomerId(f"c-{ROUND}-{CLIENT}-{slot}"), GENERAL)
+    command = earning.AwardPoints(f"t-{name}", holder, POINTS, "survey", JANUARY, expires_at=None)
+    return Ask("benchmark", f"r-{name}", bytes(32), command)
+
+
+async def _enrol(transaction: Transaction, *, name: str) -> None:
+    """A hundred members whose names say whose they are."""
+    customers = [
+        Customer(CustomerId(f"c-{name}-{slot}"), CustomerKind.HOUSEHOLD, "n", (), (), registered_at=JANUARY)
+        for slot in range(BATCH)
+    ]
+    await upsert_customers(transaction, [UpsertCustomer(each) for each in customers])
+    ids = iter([f"m-{name}-{slot}" for slot in range(BATCH)])
+    with patch("member.use_cases.memberships.new_id", lambda: next(ids)):
+        commands = [memberships.EnrolCustomer(Holder(each.customer_id, GENERAL), JANUARY) for each in customers]
+        await memberships.enrol_customers(transaction, commands)
 
 
 async def enrol(channel: grpc.aio.Channel, count: int) -> None:

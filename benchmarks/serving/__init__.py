@@ -21,7 +21,7 @@ from typing import Any
 import grpc
 from chassis import clock
 from chassis.embedded import Child, Launch, NatsServer, PostgresServer, free_port, remove_data
-from chassis.embedded.databases import Logins, ensure_database
+from chassis.embedded.databases import Database, Logins, ensure_database
 from chassis.process import Parts, Process, Served, Servicer
 from chassis.tokens import Minter, new_key, write_jwks
 from google.protobuf import descriptor_pb2, descriptor_pool, empty_pb2
@@ -72,23 +72,10 @@ def servers() -> Iterator[Servers]:
 @asynccontextmanager
 async def measured(among: Servers, family: str, service: str, scopes: Sequence[str]) -> AsyncIterator[Measured]:
     """The service that the family's own file starts (`run_process(with_empty_method(...))`), migrated and serving."""
-    key, jwks, port = new_key(), among.folder / "jwks.json", free_port()
-    write_jwks(jwks, key)
-    database = await ensure_database(among.postgres, service, Logins.random(service))
-    settings = {
-        "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]),
-        "TOUCHSTONE_DATABASE_URL": database.url,
-        "TOUCHSTONE_MIGRATION_DATABASE_URL": database.owner_url,
-        "TOUCHSTONE_NATS_URL": among.nats.url,
-        "TOUCHSTONE_JWKS": str(jwks),
-        "TOUCHSTONE_GRPC_PORT": str(port),
-        "TOUCHSTONE_BIND_HOST": "127.0.0.1",
-        "TOUCHSTONE_LOG_LEVEL": "WARNING",
-    }
-    migrating = _start(family, "migrate", among.folder, settings)
-    if migrating.wait() != 0:
-        raise RuntimeError(migrating.log_since_start())
-    server = _start(family, "serve", among.folder, settings)
+    key, port = new_key(), free_port()
+    write_jwks(among.folder / "jwks.json", key)
+    database = await migrated(among, family, service)
+    server = _start(family, "serve", among, database, TOUCHSTONE_GRPC_PORT=str(port))
     token = Minter(key).mint("benchmark", scopes)
     options = [("grpc.max_receive_message_length", 1 << 24)]
     target = f"127.0.0.1:{port}"
@@ -100,11 +87,30 @@ async def measured(among: Servers, family: str, service: str, scopes: Sequence[s
             server.stop(signal.SIGTERM)
 
 
-def _start(family: str, command: str, folder: Path, settings: dict[str, str]) -> Child:
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith("TOUCHSTONE_")}
+async def migrated(among: Servers, family: str, name: str) -> Database:
+    """A database of the service that the family's own file starts, at its newest revision."""
+    database = await ensure_database(among.postgres, name, Logins.random(name))
+    migrating = _start(family, "migrate", among, database)
+    if migrating.wait() != 0:
+        raise RuntimeError(migrating.log_since_start())
+    return database
+
+
+def _start(family: str, command: str, among: Servers, database: Database, **settings: str) -> Child:
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("TOUCHSTONE_")}
+    environment |= {
+        "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]),
+        "TOUCHSTONE_DATABASE_URL": database.url,
+        "TOUCHSTONE_MIGRATION_DATABASE_URL": database.owner_url,
+        "TOUCHSTONE_NATS_URL": among.nats.url,
+        "TOUCHSTONE_JWKS": str(among.folder / "jwks.json"),
+        "TOUCHSTONE_BIND_HOST": "127.0.0.1",
+        "TOUCHSTONE_LOG_LEVEL": "WARNING",
+        **settings,
+    }
     # -P: a benchmark beside the family is called like a library.
     return Child(
-        Launch([sys.executable, "-P", family, command], folder / f"{command}.log", environment=inherited | settings)
+        Launch([sys.executable, "-P", family, command], among.folder / f"{command}.log", environment=environment)
     )
 
 
@@ -184,9 +190,9 @@ def run_pgbench(among: Servers, url: str, script: str, *, seconds: int, clients:
     path.write_text(script)
     command = [str(among.postgres.binary("pgbench")), "-n", "-M", "prepared", "-D", "n=-1", "-f", str(path)]
     command += ["-c", str(clients), "-j", "2", "-T", str(seconds), url]
-    ended = subprocess.run(command, capture_output=True, text=True, check=True)
-    if "number of failed transactions: 0 " not in ended.stdout:
-        raise RuntimeError(ended.stdout + ended.stderr)
+    ended = subprocess.run(command, capture_output=True, text=True, check=False)
+    if ended.returncode or "number of failed transactions: 0 " not in ended.stdout:
+        raise RuntimeError(ended.stdout + ended.stderr[:2000])
     (line,) = (line for line in ended.stdout.splitlines() if line.startswith("tps = "))
     return float(line.split()[2])
 
