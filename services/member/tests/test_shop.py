@@ -10,6 +10,7 @@ from chassis.errors import InvalidArgument, Refusal
 from chassis.paging import Page
 from chassis.work import Work
 from ledger import InsufficientBalance
+from member.domain.coupon_template import Limits
 from member.domain.membership import Holder, MemberNotFound
 from member.domain.program import GENERAL, TierId
 from member.domain.shop import (
@@ -37,6 +38,7 @@ from member.domain.shop import (
 from member.use_cases import shop
 
 from services.member.tests.club_factories import cancel, cancel_overdue, fulfil, item, order, put_item, stocked
+from services.member.tests.coupon_steps import activated, terms
 from services.member.tests.factories import award, awarded, day, enrolled, rows, scalar, told
 from services.member.tests.steps import C1, balance, evaluate, expire, prove
 
@@ -194,6 +196,21 @@ async def test_codes_of_others_are_given_at_once_each_to_one(work: Work) -> None
     payloads = await rows(work, "SELECT payload FROM outbox WHERE event_type LIKE '%ShopOrderChanged'")
     assert len(payloads) == 3
     assert not [row for row in payloads for code in (b"AAA", b"BBB", b"CCC") if code in row[0]]
+    await prove(work)
+
+
+async def test_a_coupon_is_issued_and_paid_in_one_go_or_not_at_all(work: Work) -> None:
+    await rich(work, "c-1", points=500)
+    await activated(work, terms(limits=Limits(issued=1)))
+    await put_item(work, item("off", kind=ItemKind.CASH_OFF, template_id="t-1"), stock=5)
+    placed = await order(work, item_id="off")
+    issued = await scalar(work, "SELECT coupon_id FROM coupons")
+    assert (placed.state, placed.coupon_id) == (OrderState.FULFILLED, issued)
+    assert await balance(work) == (400, 0)
+    with pytest.raises(Refusal) as refused:
+        await order(work, item_id="off")
+    assert refused.value.reason == "STOCK_EXHAUSTED"
+    assert (await balance(work), await rows(work, "SELECT stock FROM shop_items")) == ((400, 0), [(4,)])
     await prove(work)
 
 
