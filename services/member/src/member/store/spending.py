@@ -23,6 +23,7 @@ from sqlalchemy import (
     select,
     text,
 )
+from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from member.domain.customer import CustomerId
@@ -157,7 +158,7 @@ async def find_pools(
 ) -> dict[tuple[CustomerId, ProgramId], Pool]:
     """The pools of customers in programs as they are now, also dissolved ones."""
     asked = select(pools_table).where(pools_table.c.customer_id.in_({customer for customer, _ in wanted}))
-    newest = asked.distinct(pools_table.c.customer_id, pools_table.c.program_id).order_by(
+    newest = asked.ext(distinct_on(pools_table.c.customer_id, pools_table.c.program_id)).order_by(
         pools_table.c.customer_id, pools_table.c.program_id, pools_table.c.revision.desc()
     )
     found = [
