@@ -139,7 +139,7 @@ class Seating(RuleBasedStateMachine):
         return self.roster.activity.capacity - sum(taken.values())
 
 
-Seating.TestCase.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
+Seating.TestCase.settings = settings(max_examples=100, stateful_step_count=40, deadline=None)
 TestSeating = Seating.TestCase
 
 

@@ -9,7 +9,7 @@ import pytest
 from chassis.calendar import Calendar
 from chassis.errors import InvalidArgument, Refusal
 from chassis.paging import Page
-from chassis.work import Work
+from chassis.work import Transaction, Work
 from member.domain.audience import Audience, NotForThisTier, TierNotInProgram
 from member.domain.customer import EVERYBODY, CustomerId, PersonId
 from member.domain.membership import Holder, MemberNotFound
@@ -388,11 +388,12 @@ async def test_sign_in_tasks_put_at_once_do_not_miss_each_other(work: Work) -> N
 
 
 async def test_a_program_has_no_more_open_tasks_than_a_member_can_be_shown(work: Work) -> None:
-    async def fill() -> None:
+    async def fill(transaction: Transaction) -> None:
         for number in range(MAX_OPEN_TASKS):
-            await put_task(work, task(f"t-{number}", active_until=day(5) if number == 0 else None))
+            until = day(5) if number == 0 else None
+            await tasks.put_task(transaction, tasks.PutTask(task(f"t-{number}", active_until=until), "operator"))
 
-    await fill()
+    await work.run(fill)
     await put_task(work, task("one-more"))
     with pytest.raises(TooManyTasks):
         await put_task(work, task("too-many"))

@@ -1,20 +1,46 @@
 """The routes, a module for each room of the interface."""
 
 from gateway.routes import (
+    activities,
+    benefits,
     billing,
     campaign,
+    care,
     clubs,
+    consents,
     customers,
+    earning,
     home,
     memberships,
     merchants,
+    package_migrations,
     points,
     scoring,
     shop,
+    tasks,
     touchpoint,
 )
 
 ROUTERS = [
     each.router
-    for each in (home, customers, memberships, points, clubs, merchants, shop, billing, touchpoint, campaign, scoring)
+    for each in (
+        home,
+        customers,
+        consents,
+        care,
+        memberships,
+        benefits,
+        package_migrations,
+        points,
+        earning,
+        tasks,
+        activities,
+        clubs,
+        merchants,
+        shop,
+        billing,
+        touchpoint,
+        campaign,
+        scoring,
+    )
 ]

@@ -30,11 +30,11 @@ _CODE_BYTES = 8
 
 @dataclass(frozen=True, slots=True)
 class PutActivity:
-    """Put an activity as a draft, or change one that is not over; `put_by` is who did."""
+    """Put an activity as a draft, or change one that is not over; `put_by` is who did, `occurred_at` None means now."""
 
     activity: Activity
     put_by: str
-    occurred_at: datetime
+    occurred_at: datetime | None
 
     def __post_init__(self) -> None:
         check_activity(self.activity)
@@ -66,13 +66,12 @@ async def put_activity(transaction: Transaction, command: PutActivity) -> Activi
     """
     connection, wanted = transaction.connection, command.activity
     await _check_program(transaction, wanted)
+    at = command.occurred_at or transaction.recorded_at
     by = PutBy(command.put_by, transaction.recorded_at)
     known = await store.find_activity_for_update(connection, wanted.activity_id)
     if known is None:
         new = replace(wanted, state=ActivityState.DRAFT, seats_taken=0, revision=1)
-        await store.insert_activity(
-            connection, StoredActivity(new, command.occurred_at, secrets.token_hex(_CODE_BYTES)), by
-        )
+        await store.insert_activity(connection, StoredActivity(new, at, secrets.token_hex(_CODE_BYTES)), by)
         return new
     before = known.activity
     wanted = replace(wanted, state=before.state, seats_taken=before.seats_taken, revision=before.revision)
@@ -80,11 +79,11 @@ async def put_activity(transaction: Transaction, command: PutActivity) -> Activi
         return before
     _check_change(before, wanted)
     changed = replace(wanted, revision=before.revision + 1)
-    settled_to = max(command.occurred_at, known.settled_to)
+    settled_to = max(at, known.settled_to)
     await store.save_version(connection, known._replace(activity=changed, settled_to=settled_to), by)
     if changed.state is not ActivityState.PUBLISHED:
         return changed
-    transaction.emit(ActivityChanged(changed, command.occurred_at))
+    transaction.emit(ActivityChanged(changed, at))
     roster = await registrations.read_roster(connection, changed)
     return await give_seats(transaction, roster, at=settled_to)
 

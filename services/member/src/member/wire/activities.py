@@ -77,7 +77,7 @@ def put_activity_from_proto(request: calls_pb.PutActivityRequest) -> PutActivity
     return PutActivity(
         _activity_from_proto(request.activity),
         current_caller().subject,
-        times.from_proto(request.occurred_at, "occurred_at"),
+        times.from_proto(request.occurred_at, "occurred_at") if request.HasField("occurred_at") else None,
     )
 
 
