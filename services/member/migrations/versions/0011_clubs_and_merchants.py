@@ -179,8 +179,8 @@ CREATE TABLE shop_codes (
 )"""
 
 _INDEXES = (
-    "CREATE UNIQUE INDEX club_memberships_once ON club_memberships (club_id, member_id) "
-    "WHERE state IN ('applied', 'active')",
+    """CREATE UNIQUE INDEX club_memberships_once ON club_memberships (club_id, member_id)
+    WHERE state IN ('applied', 'active')""",
     "CREATE INDEX club_memberships_by_club ON club_memberships (club_id, club_membership_id)",
     "CREATE INDEX club_memberships_by_member ON club_memberships (member_id, club_membership_id)",
     "CREATE INDEX club_memberships_due ON club_memberships (due_at, club_membership_id) WHERE state = 'active'",
