@@ -4,6 +4,7 @@ import secrets
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+from chassis.calendar import EARLIEST
 from chassis.paging import Page
 from chassis.work import Transaction
 
@@ -71,7 +72,7 @@ async def put_activity(transaction: Transaction, command: PutActivity) -> Activi
     known = await store.find_activity_for_update(connection, wanted.activity_id)
     if known is None:
         new = replace(wanted, state=ActivityState.DRAFT, seats_taken=0, revision=1)
-        await store.insert_activity(connection, StoredActivity(new, at, secrets.token_hex(_CODE_BYTES)), by)
+        await store.insert_activity(connection, StoredActivity(new, EARLIEST, secrets.token_hex(_CODE_BYTES)), by)
         return new
     before = known.activity
     wanted = replace(wanted, state=before.state, seats_taken=before.seats_taken, revision=before.revision)
@@ -79,10 +80,11 @@ async def put_activity(transaction: Transaction, command: PutActivity) -> Activi
         return before
     _check_change(before, wanted)
     changed = replace(wanted, revision=before.revision + 1)
+    if changed.state is ActivityState.DRAFT:
+        await store.save_version(connection, known._replace(activity=changed), by)
+        return changed
     settled_to = max(at, known.settled_to)
     await store.save_version(connection, known._replace(activity=changed, settled_to=settled_to), by)
-    if changed.state is not ActivityState.PUBLISHED:
-        return changed
     transaction.emit(ActivityChanged(changed, at))
     roster = await registrations.read_roster(connection, changed)
     return await give_seats(transaction, roster, at=settled_to)
