@@ -41,12 +41,19 @@ class CustomerApi(pb_grpc.CustomerServiceServicer):
     async def BatchUpsertCustomers(
         self, request: pb.BatchUpsertCustomersRequest, context: ServicerContext[Any, Any]
     ) -> pb.BatchUpsertCustomersResponse:
+        commands: list[use_cases.UpsertCustomer | None] = []
+
+        def read(asked: pb.UpsertCustomerRequest) -> use_cases.UpsertCustomer:
+            commands.append(None)
+            commands[-1] = command = wire.upsert_from_proto(asked)
+            return command
+
         results = await self._putting.answer_batch(
-            request.requests, read=wire.upsert_from_proto, result=item_result(pb.UpsertCustomerResult)
+            request.requests, read=read, result=item_result(pb.UpsertCustomerResult)
         )
-        for asked, result in zip(request.requests, results, strict=True):
-            if result.HasField("response"):
-                wire.complete(result.response, wire.upsert_from_proto(asked))
+        for command, result in zip(commands, results, strict=True):
+            if command is not None and result.HasField("response"):
+                wire.complete(result.response, command)
         return pb.BatchUpsertCustomersResponse(results=results)
 
     async def GetCustomer(

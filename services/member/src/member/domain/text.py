@@ -17,7 +17,7 @@ _EMAIL = re.compile(r"[^@\s]{1,64}@[^@\s.]+(\.[^@\s.]+)+")
 
 def has_control_characters(text: str) -> bool:
     """Whether the text has a control character; U+0000 is one, and PostgreSQL could not store it."""
-    return any(unicodedata.category(character) == "Cc" for character in text)
+    return not text.isprintable() and any(unicodedata.category(character) == "Cc" for character in text)
 
 
 def line_violations(field: str, text: str, *, most: int, optional: bool = False) -> Iterator[FieldViolation]:
