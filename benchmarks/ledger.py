@@ -22,11 +22,11 @@ import uvloop
 from alembic.migration import MigrationContext
 from alembic.operations import Operations
 from chassis import clock
+from chassis.arrays import array_of_texts
 from chassis.embedded import PostgresServer, remove_data
 from ledger import AccountId, Asset, Entry, Ledger, NewAccount, Post, Source, create_ledger_tables
 from ledger.domain.account import Account
 from ledger.domain.engine import Books
-from ledger.store.arrays import array_of_texts
 from ledger.store.posting import LOCK_ACCOUNTS, saving
 from sqlalchemy import Connection
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine

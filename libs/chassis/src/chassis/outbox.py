@@ -18,6 +18,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from chassis import clock, failpoints, telemetry
+from chassis.arrays import array_of_bytes, array_of_instants, array_of_texts
 from chassis.broker import Broker
 from chassis.ids import new_id
 
@@ -83,9 +84,10 @@ INSERT_EVENTS = """
 INSERT INTO outbox (event_id, event_type, subject, aggregate_id, payload, trace_parent, occurred_at, recorded_at)
 SELECT e.event_id, e.event_type, e.subject, e.aggregate_id, e.payload, e.trace_parent, e.occurred_at,
        CAST(:recorded_at AS timestamptz)
-FROM unnest(CAST(:event_ids AS text[]), CAST(:event_types AS text[]), CAST(:subjects AS text[]),
-            CAST(:aggregate_ids AS text[]), CAST(:payloads AS bytea[]), CAST(:trace_parents AS text[]),
-            CAST(:occurred_ats AS timestamptz[]))
+FROM unnest(CAST(:event_ids AS text)::text[], CAST(:event_types AS text)::text[],
+            CAST(:subjects AS text)::text[], CAST(:aggregate_ids AS text)::text[],
+            CAST(:payloads AS text)::bytea[], CAST(:trace_parents AS text)::text[],
+            CAST(:occurred_ats AS text)::timestamptz[])
      WITH ORDINALITY AS e(event_id, event_type, subject, aggregate_id, payload, trace_parent, occurred_at, position)
 ORDER BY e.position
 """
@@ -95,13 +97,13 @@ def event_parameters(events: Sequence[OutboxEvent], recorded_at: datetime) -> di
     """Parameters of INSERT_EVENTS."""
     return {
         "recorded_at": recorded_at,
-        "event_ids": [e.event_id for e in events],
-        "event_types": [e.event_type for e in events],
-        "subjects": [e.subject for e in events],
-        "aggregate_ids": [e.aggregate_id for e in events],
-        "payloads": [e.payload for e in events],
-        "trace_parents": [e.trace_parent for e in events],
-        "occurred_ats": [e.occurred_at for e in events],
+        "event_ids": array_of_texts([e.event_id for e in events]),
+        "event_types": array_of_texts([e.event_type for e in events]),
+        "subjects": array_of_texts([e.subject for e in events]),
+        "aggregate_ids": array_of_texts([e.aggregate_id for e in events]),
+        "payloads": array_of_bytes([e.payload for e in events]),
+        "trace_parents": array_of_texts([e.trace_parent for e in events]),
+        "occurred_ats": array_of_instants([e.occurred_at for e in events]),
     }
 
 

@@ -21,6 +21,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from chassis import clock, failpoints, telemetry
+from chassis.arrays import array_of_bytes, array_of_texts
 from chassis.auth import current_caller
 from chassis.database import DatabaseDown, is_down, sqlstate
 from chassis.errors import InternalError, Refusal, RequestIdReused
@@ -38,28 +39,28 @@ _RETRIED = {"40001", "40P01"}  # serialisation failure, deadlock
 _CLAIM = text("""
 INSERT INTO handled_requests (caller, use_case, request_id, fingerprint, recorded_at)
 SELECT caller, CAST(:use_case AS text), request_id, fingerprint, CAST(:recorded_at AS timestamptz)
-FROM unnest(CAST(:callers AS text[]), CAST(:request_ids AS text[]), CAST(:fingerprints AS bytea[]))
+FROM unnest(CAST(:callers AS text)::text[], CAST(:request_ids AS text)::text[], CAST(:fingerprints AS text)::bytea[])
      AS asked(caller, request_id, fingerprint)
 ON CONFLICT DO NOTHING RETURNING caller, request_id
 """)
 _CLAIMED_BEFORE = text("""
 SELECT h.caller, h.request_id, h.fingerprint, h.reply
 FROM handled_requests h
-JOIN unnest(CAST(:callers AS text[]), CAST(:request_ids AS text[])) AS asked(caller, request_id)
+JOIN unnest(CAST(:callers AS text)::text[], CAST(:request_ids AS text)::text[]) AS asked(caller, request_id)
   ON h.caller = asked.caller AND h.request_id = asked.request_id
 WHERE h.use_case = CAST(:use_case AS text)
 """)
 _ANSWERED = """
 answered AS (
   UPDATE handled_requests h SET reply = done.reply
-  FROM unnest(CAST(:done_callers AS text[]), CAST(:done_ids AS text[]), CAST(:replies AS bytea[]))
+  FROM unnest(CAST(:done_callers AS text)::text[], CAST(:done_ids AS text)::text[], CAST(:replies AS text)::bytea[])
        AS done(caller, request_id, reply)
   WHERE h.use_case = CAST(:use_case AS text) AND h.caller = done.caller AND h.request_id = done.request_id
 )"""
 _REFUSED = """
 refused AS (
   DELETE FROM handled_requests h
-  USING unnest(CAST(:refused_callers AS text[]), CAST(:refused_ids AS text[])) AS gone(caller, request_id)
+  USING unnest(CAST(:refused_callers AS text)::text[], CAST(:refused_ids AS text)::text[]) AS gone(caller, request_id)
   WHERE h.use_case = CAST(:use_case AS text) AND h.caller = gone.caller AND h.request_id = gone.request_id
 )"""
 # Replies, refusals and outbox rows leave in one round trip; the order of the outbox is the order of telling.
@@ -266,9 +267,9 @@ async def _claim(transaction: Transaction, use_case: str, asks: Sequence[Ask[Any
         {
             "use_case": use_case,
             "recorded_at": transaction.recorded_at,
-            "callers": [each.caller for each in ordered],
-            "request_ids": [each.request_id for each in ordered],
-            "fingerprints": [each.fingerprint for each in ordered],
+            "callers": array_of_texts([each.caller for each in ordered]),
+            "request_ids": array_of_texts([each.request_id for each in ordered]),
+            "fingerprints": array_of_bytes([each.fingerprint for each in ordered]),
         },
     )
     return {(caller, request_id) for caller, request_id in rows}
@@ -280,7 +281,11 @@ async def _before(
     """Outcomes of asks that were answered before: the stored reply, or a refusal when the body is another."""
     rows = await transaction.connection.execute(
         _CLAIMED_BEFORE,
-        {"use_case": use_case, "callers": [c for c, _ in asks], "request_ids": [r for _, r in asks]},
+        {
+            "use_case": use_case,
+            "callers": array_of_texts([caller for caller, _ in asks]),
+            "request_ids": array_of_texts([request_id for _, request_id in asks]),
+        },
     )
     outcomes: dict[tuple[str, str], M | Refusal] = {}
     for caller, request_id, fingerprint, reply in rows:
@@ -297,11 +302,11 @@ async def _finish(
     refused = [each for each, outcome in zip(asks, outcomes, strict=True) if isinstance(outcome, Refusal)]
     parameters = {
         "use_case": use_case,
-        "done_callers": [each.caller for each, _ in done],
-        "done_ids": [each.request_id for each, _ in done],
-        "replies": [outcome.SerializeToString() for _, outcome in done],
-        "refused_callers": [each.caller for each in refused],
-        "refused_ids": [each.request_id for each in refused],
+        "done_callers": array_of_texts([each.caller for each, _ in done]),
+        "done_ids": array_of_texts([each.request_id for each, _ in done]),
+        "replies": array_of_bytes([outcome.SerializeToString() for _, outcome in done]),
+        "refused_callers": array_of_texts([each.caller for each in refused]),
+        "refused_ids": array_of_texts([each.request_id for each in refused]),
     }
     await transaction.connection.execute(
         _FINISH, parameters | event_parameters(transaction.told(), transaction.recorded_at)

@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import Any
 
 from asyncpg import Record
+from chassis.arrays import array_of_instants, array_of_numbers, array_of_texts
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ledger.domain.account import Account, Hold, HoldState, Lot, first_taken
@@ -32,7 +33,6 @@ from ledger.domain.command import (
 from ledger.domain.engine import HOLD_EXPIRY, LOT_EXPIRY, Books
 from ledger.domain.posting import LotMove, Posted
 from ledger.domain.reversal import Leg, Original
-from ledger.store.arrays import array_of_instants, array_of_numbers, array_of_texts
 from ledger.store.driver import fetch
 
 LOCK_ACCOUNTS = """
@@ -46,7 +46,7 @@ WHERE id = ANY($1::text::text[]
 ORDER BY id
 FOR UPDATE"""
 
-# Whoever spends looks through all open lots; whoever is only given something has none to look at but those that are due.
+# Who spends looks through all open lots; who is only given something has none to look at but those that are due.
 LOAD_LOTS = """
 SELECT account_id, account_version, granted, remaining, expires_at, priority, expired
 FROM ledger_lots
