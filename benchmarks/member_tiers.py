@@ -5,6 +5,7 @@ returns their number and nothing else. The evaluation does it in rounds of some 
 and moves, notes and tells those whose tier changes: some hundredths of the members, as a day brings with it.
 """
 
+import os
 from datetime import UTC, datetime, timedelta
 from statistics import median
 from typing import Any
@@ -19,7 +20,7 @@ from member.__main__ import PROCESS
 from member.domain.kinds import EARNED
 from member.domain.program import GENERAL
 from member.settings import MemberSettings
-from member.use_cases.tiers import Evaluation, EvaluateTiers, evaluate_tiers
+from member.use_cases.tiers import EvaluateTiers, Evaluation, evaluate_tiers
 from member.wire import FACTS
 
 from benchmarks.member_loading import load_members
@@ -74,7 +75,7 @@ async def _compare(among: Servers) -> dict[str, object]:
         "baseline_value": round(MEMBERS / median(theirs)),
         "ratio": round(median(theirs) / median(ours), 3),
         "target": 0.333,
-        "peak_memory_mb": peak_memory_mb("self"),
+        "peak_memory_mb": peak_memory_mb(os.getpid()),
     }
 
 

@@ -14,26 +14,27 @@ _MEMBER_ID = "'01900000-' || lpad(to_hex(number >> 16), 4, '0') || '-7000-8000-'
 
 _CUSTOMERS = f"""
     INSERT INTO customers (customer_id, kind, profile, subscribers, registered_at, revision, recorded_at)
-    SELECT 'c-' || number, 'household', jsonb_build_object('display_name', 'Household ' || number, 'persons', '[]'::jsonb),
+    SELECT 'c-' || number, 'household',
+        jsonb_build_object('display_name', 'Household ' || number, 'persons', '[]'::jsonb),
         jsonb_build_array(jsonb_build_object('subscriber_id', 's-' || number, 'kind', 'tv',
             'in_service_since', '2020-01-01T00:00:00+00:00')),
         timestamptz '2020-01-01', 1, timestamptz '2026-01-01'
-    FROM {_NUMBERS}"""  # noqa: S608 - made of constants
+    FROM {_NUMBERS}"""
 
 _MEMBERS = f"""
     INSERT INTO members (member_id, customer_id, program_id, tier_id, tier_since, enrolled_at, revision)
     SELECT {_MEMBER_ID}, 'c-' || number, 'general', 'standard', timestamptz '2025-01-01', timestamptz '2025-01-01', 1
-    FROM {_NUMBERS}"""  # noqa: S608 - made of constants
+    FROM {_NUMBERS}"""
 
 _HISTORY = f"""
     INSERT INTO tier_history (member_id, revision, tier_id, held_from, recorded_at, version, reason)
     SELECT {_MEMBER_ID}, 1, 'standard', timestamptz '2025-01-01', timestamptz '2026-01-01', 1, 'enrolment'
-    FROM {_NUMBERS}"""  # noqa: S608 - made of constants
+    FROM {_NUMBERS}"""
 
 _ACCOUNTS = f"""
     INSERT INTO ledger_accounts (id, asset, balance, version, opened_at)
     SELECT 'points:' || {_MEMBER_ID}, 'points', $3::bigint * (10 + number % 140), $3::bigint, timestamptz '2025-01-01'
-    FROM {_NUMBERS}"""  # noqa: S608 - made of constants
+    FROM {_NUMBERS}"""
 
 # The n-th payment of every member, somewhere in the n-th part of the year 2025.
 _POSTINGS = f"""
@@ -50,7 +51,7 @@ _POSTINGS = f"""
         held_after, floor, occurred_at)
     SELECT source, 0, 'issued', -points, NULL, NULL, NULL, NULL, NULL, at FROM paid
     UNION ALL
-    SELECT source, 1, account_id, points, 0, $3::bigint, points * $3::bigint, 0, 0, at FROM paid"""  # noqa: S608
+    SELECT source, 1, account_id, points, 0, $3::bigint, points * $3::bigint, 0, 0, at FROM paid"""
 
 
 async def load_members(database_url: str, count: int, *, first: int = 1, earnings: int = 10) -> None:

@@ -190,11 +190,8 @@ async def test_a_preview_says_who_would_move_and_moves_nobody(work: Work) -> Non
     await awarded(work, *(award(15 * number, at=day(1), customer_id=f"c-{number}") for number in range(1, 5)))
     await awarded(work, award(400, at=day(1), customer_id="c-4"))
     await evaluate(work, 2)
-    strict = (
-        STANDARD,
-        Tier(TierId("silver"), "Silver", 1, 40, 120),
-        Tier(TierId("gold"), "Gold", 2, 0, 150, Services(9)),
-    )
+    silver = Tier(TierId("silver"), "Silver", 1, 40, 120)
+    gold = Tier(TierId("gold"), "Gold", 2, 0, 150, Services(9))
     version = (await draft(work, program("general", tiers=(STANDARD, silver, gold)))).program.revision
     pages = []
     after = ""
