@@ -30,6 +30,7 @@ from services.member.tests.test_engagement_api import (
 LARGEST = 2**63 - 1
 SMALLEST = -(2**31)
 OUT_OF_RANGE = Timestamp(seconds=-1)
+NO_STATE: dict[str, Any] = {"state": 77}
 NONE_AT_ALL = reward_pb2.Reward()
 
 
@@ -166,7 +167,7 @@ ACTIVITIES: list[tuple[str, Message, list[str]]] = [
         ["request_id"],
     ),
     ("GetActivity", activity_calls.GetActivityRequest(), ["activity_id"]),
-    ("ListActivities", activity_calls.ListActivitiesRequest(state=77), ["state"]),
+    ("ListActivities", activity_calls.ListActivitiesRequest(**NO_STATE), ["state"]),
     ("ListActivities", activity_calls.ListActivitiesRequest(starts_after=OUT_OF_RANGE), ["starts_after"]),
     ("ListActivities", activity_calls.ListActivitiesRequest(page_size=-1), ["page_size"]),
     ("GetCheckInCode", activity_calls.GetCheckInCodeRequest(activity_id="/"), ["activity_id"]),
@@ -184,7 +185,7 @@ ACTIVITIES: list[tuple[str, Message, list[str]]] = [
     ("CheckIn", end_request(activity_calls.CheckInRequest, "r 1", STARTS), ["registration_id"]),
     ("CheckIn", end_request(activity_calls.CheckInRequest, "r-1", STARTS, check_in_code="x" * 65), ["check_in_code"]),
     ("CheckIn", end_request(activity_calls.CheckInRequest, "r-1", STARTS, customer_id=""), ["customer_id"]),
-    ("ListAttendance", activity_calls.ListAttendanceRequest(activity_id="final", state=77), ["state"]),
+    ("ListAttendance", activity_calls.ListAttendanceRequest(activity_id="final", **NO_STATE), ["state"]),
     ("ListAttendance", activity_calls.ListAttendanceRequest(activity_id="final", page_token="§"), ["page_token"]),
     (
         "ListAttendance",
