@@ -16,17 +16,19 @@ from services.member.tests.test_earning_api import LONG_AGO, occasion_message, o
 
 OUT_OF_RANGE = Timestamp(seconds=-1)
 LARGEST = 2**63 - 1
+NO_SUCH: Any = 77
 STATED = earning_pb2.EARN_TRIGGER_TASK
 
 
 def end_request(**changes: Any) -> pb.EndEarningRuleRequest:
     """A request that ends a rule."""
-    return pb.EndEarningRuleRequest(**{"request_id": new_id(), "rule_id": "spring", "ends_at": LONG_AGO} | changes)
+    values: dict[str, Any] = {"request_id": new_id(), "rule_id": "spring", "ends_at": LONG_AGO}
+    return pb.EndEarningRuleRequest(**values | changes)
 
 
 def policy_request(**changes: Any) -> pb.PutEarningPolicyRequest:
     """A request that sets a policy."""
-    values = {"acts_from": LONG_AGO, "most_basis_points": 20_000}
+    values: dict[str, Any] = {"acts_from": LONG_AGO, "most_basis_points": 20_000}
     return pb.PutEarningPolicyRequest(request_id=new_id(), policy=earning_pb2.EarningPolicy(**values | changes))
 
 
@@ -49,7 +51,7 @@ BAD: list[tuple[str, Message, list[str]]] = [
     ("PutEarningRule", put_request(fixed=None), ["rule.amount"]),
     ("PutEarningRule", put_request(rate=earning_pb2.EarnRate(points=-1)), ["rule.rate.points"]),
     ("PutEarningRule", put_request(rate=earning_pb2.EarnRate(points=LARGEST)), ["rule.rate.points"]),
-    ("PutEarningRule", put_request(rate=earning_pb2.EarnRate(points=1, rounding=77)), ["rule.rate.rounding"]),
+    ("PutEarningRule", put_request(rate=earning_pb2.EarnRate(points=1, rounding=NO_SUCH)), ["rule.rate.rounding"]),
     (
         "PutEarningRule",
         put_request(multiplier=earning_pb2.EarnMultiplier(basis_points=0)),
@@ -57,7 +59,7 @@ BAD: list[tuple[str, Message, list[str]]] = [
     ),
     (
         "PutEarningRule",
-        put_request(multiplier=earning_pb2.EarnMultiplier(basis_points=20_000, stacking=77)),
+        put_request(multiplier=earning_pb2.EarnMultiplier(basis_points=20_000, stacking=NO_SUCH)),
         ["rule.multiplier.stacking"],
     ),
     ("PutEarningRule", put_request(fixed=earning_pb2.EarnFixed(points=-1)), ["rule.fixed.points"]),
@@ -80,7 +82,7 @@ BAD: list[tuple[str, Message, list[str]]] = [
     ("GetEarningRule", pb.GetEarningRuleRequest(rule_id=""), ["rule_id"]),
     ("GetEarningRule", pb.GetEarningRuleRequest(rule_id="r", version=-1), ["version"]),
     ("ListEarningRules", pb.ListEarningRulesRequest(program_id="/"), ["program_id"]),
-    ("ListEarningRules", pb.ListEarningRulesRequest(trigger=77), ["trigger"]),
+    ("ListEarningRules", pb.ListEarningRulesRequest(trigger=NO_SUCH), ["trigger"]),
     ("ListEarningRules", pb.ListEarningRulesRequest(in_force_at=OUT_OF_RANGE), ["in_force_at"]),
     ("ListEarningRules", pb.ListEarningRulesRequest(page_size=501), ["page_size"]),
     ("ListEarningRules", pb.ListEarningRulesRequest(page_token="§"), ["page_token"]),

@@ -81,6 +81,16 @@ async def test_a_rule_is_put_read_listed_and_ended(boss: Stubs) -> None:
     expected.program_id = "general"
     assert (put.rule, put.version, put.put_by, put.ended) == (expected, 1, "boss", False)
     assert (await boss.earning.PutEarningRule(asked)).version == put
+    ended = await boss.earning.EndEarningRule(
+        pb.EndEarningRuleRequest(request_id=new_id(), rule_id="double", ends_at=to_proto(day(50)))
+    )
+    assert (ended.version.version, ended.version.ended) == (2, True)
+    first = await boss.earning.GetEarningRule(pb.GetEarningRuleRequest(rule_id="double", version=1))
+    assert (first.version.rule, first.version.acts_to) == (expected, to_proto(day(50)))
+
+
+async def test_rules_are_listed_by_pages(boss: Stubs) -> None:
+    await boss.earning.PutEarningRule(put_request("double"))
     for amount in (
         {"rate": earning_pb2.EarnRate(points=200, rounding=earning_pb2.EARN_ROUNDING_HALF_EVEN)},
         {"fixed": earning_pb2.EarnFixed(points=5)},
@@ -89,12 +99,6 @@ async def test_a_rule_is_put_read_listed_and_ended(boss: Stubs) -> None:
         found = (await boss.earning.PutEarningRule(put_request(name, **amount))).version
         assert getattr(found.rule, name) == amount[name]
         assert not found.rule.HasField("lifetime_days")
-    ended = await boss.earning.EndEarningRule(
-        pb.EndEarningRuleRequest(request_id=new_id(), rule_id="double", ends_at=to_proto(day(50)))
-    )
-    assert (ended.version.version, ended.version.ended) == (2, True)
-    first = await boss.earning.GetEarningRule(pb.GetEarningRuleRequest(rule_id="double", version=1))
-    assert (first.version.rule, first.version.acts_to) == (expected, to_proto(day(50)))
     page = await boss.earning.ListEarningRules(pb.ListEarningRulesRequest(page_size=2))
     assert [each.rule.rule_id for each in page.rules] == ["double", "fixed"]
     rest = await boss.earning.ListEarningRules(pb.ListEarningRulesRequest(page_size=2, page_token=page.next_page_token))
@@ -103,7 +107,7 @@ async def test_a_rule_is_put_read_listed_and_ended(boss: Stubs) -> None:
 
 async def test_a_preview_says_what_would_be_given_and_the_reward_gives_it(served: Serving, boss: Stubs) -> None:
     await become_member(boss)
-    order = {"trigger": earning_pb2.EARN_TRIGGER_ORDER}
+    order: dict[str, Any] = {"trigger": earning_pb2.EARN_TRIGGER_ORDER}
     await boss.earning.PutEarningRule(put_request("later", cooling_days=7, **order))
     film = earning_pb2.EarnConditions(products=["film"])
     await boss.earning.PutEarningRule(
@@ -150,7 +154,7 @@ async def test_a_batch_of_occasions_has_an_outcome_for_each(boss: Stubs) -> None
 
 async def test_a_campaigns_award_is_cut_to_its_cap_and_then_refused(boss: Stubs) -> None:
     await become_member(boss)
-    campaign = {
+    campaign: dict[str, Any] = {
         "trigger": earning_pb2.EARN_TRIGGER_CAMPAIGN,
         "earn_class": earning_pb2.EARN_CLASS_ACTIVITY,
         "campaign_id": "autumn",

@@ -15,7 +15,7 @@ from member.use_cases.earning import reward_payments
 from member.use_cases.occasions import reward_care, reward_occasions
 from member.use_cases.progress import count_earnings
 from member.use_cases.tiers import judge_customers
-from member.wire.earning import care_from_delivery, enrolments_from_deliveries, upgrades_from_deliveries
+from member.wire.earning_events import care_from_delivery, enrolments_from_deliveries, upgrades_from_deliveries
 from member.wire.memberships import changed_customers_from_deliveries
 from member.wire.points import order_from_delivery, recharge_from_delivery
 from member.wire.tasks import earning_from_delivery

@@ -11,7 +11,7 @@ from chassis.work import Transaction
 from member.domain.earning import Occasion
 from member.domain.earning_rule import MAX_YEARS, Trigger
 from member.domain.membership import MemberId
-from member.store import earning, earning_rules
+from member.store import earners, earning_rules
 from member.use_cases.occasions import MemberOccasion, reward_occasions
 
 MEMBERS_PER_ROUND = 500
@@ -51,9 +51,9 @@ async def reward_anniversaries(transaction: Transaction, as_of: datetime, calend
     return Anniversaries(0, 0, 0)
 
 
-def spans_of(day: date, every: Collection[int], calendar: Calendar, *, first_year: int) -> list[earning.Kept]:
+def spans_of(day: date, every: Collection[int], calendar: Calendar, *, first_year: int) -> list[earners.Kept]:
     """When those enrolled who have an anniversary on a day, since a year; only anniversaries that a rule asks for."""
-    kept: list[earning.Kept] = []
+    kept: list[earners.Kept] = []
     for years in range(1, min(MAX_YEARS, day.year - first_year) + 1):
         if not any(years % each == 0 for each in every):
             continue
@@ -61,7 +61,7 @@ def spans_of(day: date, every: Collection[int], calendar: Calendar, *, first_yea
         days = [of for of in (around, around + timedelta(days=1)) if anniversary(of, day.year) == day]
         if days:
             span = Span(calendar.start_of(days[0]), calendar.start_of(days[-1] + timedelta(days=1)))
-            kept.append(earning.Kept(day, years, span))
+            kept.append(earners.Kept(day, years, span))
     return kept
 
 
@@ -71,23 +71,23 @@ async def _next_page(
     """The next members with an anniversary; where to go on after them is remembered."""
     connection, program_id = transaction.connection, program.program_id
     begin = calendar.day_of(program.acts_from)
-    mark = await earning.tenure_mark_for_update(connection, program_id, first=begin)
+    mark = await earners.tenure_mark_for_update(connection, program_id, first=begin)
     end = min(mark.day + timedelta(days=DAYS_PER_ROUND), until + timedelta(days=1))
     days = [mark.day + timedelta(days=number) for number in range((end - mark.day).days)]
-    enrolled = await earning.first_enrolment(connection, program_id)
+    enrolled = await earners.first_enrolment(connection, program_id)
     kept = [
         each
         for day in days
         if enrolled is not None
         for each in spans_of(day, program.every_years, calendar, first_year=calendar.day_of(enrolled).year)
     ]
-    found = await earning.enrolled_within(connection, program_id, kept, mark=mark, most=MEMBERS_PER_ROUND)
+    found = await earners.enrolled_within(connection, program_id, kept, mark=mark, most=MEMBERS_PER_ROUND)
     if len(found) == MEMBERS_PER_ROUND:
         last, _, member_id = found[-1]
-        reached = earning.TenureMark(last, member_id)
+        reached = earners.TenureMark(last, member_id)
     else:
-        reached = earning.TenureMark(max(end, mark.day), "")
-    await earning.save_tenure_mark(connection, program_id, reached)
+        reached = earners.TenureMark(max(end, mark.day), "")
+    await earners.save_tenure_mark(connection, program_id, reached)
     occasions = [_anniversary(member_id, years, calendar.start_of(day)) for day, years, member_id in found]
     return _Page(occasions, (reached.day - mark.day).days)
 

@@ -5,7 +5,7 @@ on when its event arrives. Only caps look at what was given before, in the order
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TypeVar
 
@@ -33,7 +33,7 @@ from member.domain.points import (
 from member.domain.program import Program, ProgramId
 from member.domain.requirement import Spending
 from member.domain.text import check_reason
-from member.store import Connection, earning, members, points, programs
+from member.store import Connection, customers, earners, earning, members, points, programs
 from member.use_cases import taking_back, tiers
 from member.use_cases.rewarding import Plan, Reward, grants_of, pending_of, plan_rewards, reward_name
 from member.use_cases.telling import tell_expired
@@ -156,6 +156,7 @@ async def reward_payments(transaction: Transaction, payments: Sequence[RewardPay
     if not paying:
         return
     await earning.lock_payments(connection)
+    paying = await _of_whom_they_are_now(connection, paying)
     held = await members.members_at(connection, [(payment.customer_id, payment.occurred_at) for payment in paying])
     known = await programs_then(connection, [(of.program_id, paying[of.position].occurred_at) for of in held])
     rewards = [_reward(paying[of.position], of, program) for of, program in zip(held, known, strict=True)]
@@ -166,6 +167,14 @@ async def reward_payments(transaction: Transaction, payments: Sequence[RewardPay
     await book_plans(transaction, plans, {each.member_id: Holder(each.customer_id, each.program_id) for each in held})
     await taking_back.take_back_early(transaction, {payment.source for payment in paying})
     await tiers.judge_customers(transaction, latest((each.customer_id, each.occurred_at) for each in paying))
+
+
+async def _of_whom_they_are_now(connection: Connection, paying: list[RewardPayment]) -> list[RewardPayment]:
+    """Who pays with the account of a customer that was merged away pays for the one that stands for it now."""
+    into = await customers.merged_into(connection, {payment.customer_id for payment in paying})
+    if not into:
+        return paying
+    return [replace(payment, customer_id=into.get(payment.customer_id, payment.customer_id)) for payment in paying]
 
 
 async def book_plans(
@@ -214,7 +223,7 @@ async def _by_rules(
     """What the rules make of grants to one member each; the others stand as they are."""
     single = {index: grant for index, grant in grants.items() if len(grant.shares) == 1}
     asked = list(single.items())
-    then = await earning.tiers_at(
+    then = await earners.tiers_at(
         transaction.connection, [(grant.shares[0].member_id, grant.occurred_at) for _, grant in asked]
     )
     known = await programs_then(
@@ -228,7 +237,7 @@ async def _by_rules(
     return {index: _as_planned(plan) for index, plan in zip(rewards, plans, strict=True)}
 
 
-def _stated(grant: Grant, then: earning.MemberThen, program: Program) -> Reward:
+def _stated(grant: Grant, then: earners.MemberThen, program: Program) -> Reward:
     (share,) = grant.shares
     trigger = _TRIGGER_OF[grant.kind]
     occasion = Occasion(

@@ -36,7 +36,7 @@ from member.domain.earning_rule import (
 )
 from member.domain.membership import Holder, MemberNotFound
 from member.domain.program import ProgramId, ProgramNotFound, TierId
-from member.store import Connection, earning, members, programs
+from member.store import Connection, earners, earning_caps, members, programs
 from member.store import earning_rules as store
 
 
@@ -177,7 +177,7 @@ async def preview_occasion(connection: Connection, holder: Holder, occasion: Occ
     """What the occasion would give the member as things stand, caps included; MemberNotFound, also where the customer
     was no member at the time."""
     member = await members.find_member(connection, holder)
-    then = await earning.tiers_at(connection, [(member.member_id, occasion.occurred_at)]) if member else []
+    then = await earners.tiers_at(connection, [(member.member_id, occasion.occurred_at)]) if member else []
     if member is None or not then:
         raise MemberNotFound(holder)
     timelines = await programs.find_timelines(connection, [member.program_id], since=occasion.occurred_at)
@@ -187,7 +187,7 @@ async def preview_occasion(connection: Connection, holder: Holder, occasion: Occ
     considered = consider(rules, occasion, Earner(member.member_id, program, program.tier(then[0].tier_id)), local)
     parts = parts_of(considered)
     capped = [part.rule.rule.rule_id for part in parts if part.rule and part.rule.rule.caps]
-    given = await earning.read_counters(connection, member.member_id, capped, since=local.month)
+    given = await earning_caps.read_counters(connection, member.member_id, capped, since=local.month)
     return Preview(then[0].tier_id, considered, cut_to_caps(parts, member.member_id, local, given))
 
 

@@ -16,7 +16,7 @@ from member.domain.membership import Holder, MemberId, MemberNotFound
 from member.domain.pending import PendingPoints
 from member.domain.program import Program
 from member.domain.requirement import Spending
-from member.store import earning, members, points
+from member.store import earners, members, points
 from member.use_cases import tiers
 from member.use_cases.earning import book_plans, latest, programs_then
 from member.use_cases.rewarding import Plan, Reward, pending_of, plan_rewards
@@ -75,7 +75,7 @@ async def reward_occasions(
     if not occasions:
         return []
     connection = transaction.connection
-    then = await earning.tiers_at(connection, [(each.member_id, each.occasion.occurred_at) for each in occasions])
+    then = await earners.tiers_at(connection, [(each.member_id, each.occasion.occurred_at) for each in occasions])
     at = [(each.holder.program_id, occasions[each.position].occasion.occurred_at) for each in then]
     known = await programs_then(connection, at)
     rewards = [_reward(occasions[each.position], each, of) for each, of in zip(then, known, strict=True)]
@@ -97,7 +97,7 @@ async def reward_care(transaction: Transaction, occasions: Sequence[CareOccasion
     """Give those who are thought of what the rules give for it: in every program the membership of the person itself,
     or the customer's where the person has none."""
     asked = [(each.customer_id, each.person_id) for each in occasions]
-    found = await earning.nearest_members(transaction.connection, asked)
+    found = await earners.nearest_members(transaction.connection, asked)
     await reward_occasions(
         transaction,
         [
@@ -145,7 +145,7 @@ async def reward_reported(
     return outcomes
 
 
-def _reward(happened: MemberOccasion, then: earning.MemberThen, program: Program) -> Reward:
+def _reward(happened: MemberOccasion, then: earners.MemberThen, program: Program) -> Reward:
     tier = program.tier(then.tier_id)
     rate = f"{program.program_id}/{tier.tier_id}: {tier.earn_rate_percent} points for 100"
     return Reward(

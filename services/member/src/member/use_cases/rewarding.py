@@ -26,7 +26,7 @@ from member.domain.earning_rule import KIND_OF, RuleVersion
 from member.domain.pending import PendingPoints
 from member.domain.points import Grant, Share, expiry
 from member.domain.program import GENERAL, Program
-from member.store import Connection, earning, earning_rules
+from member.store import Connection, earning, earning_caps, earning_rules
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +144,7 @@ async def _within_caps(connection: Connection, plans: list[Plan], locals_: Seque
                 counters.update(counter for counter, _ in found)
     if not counters:
         return plans
-    before = await earning.counters_for_update(connection, counters)
+    before = await earning_caps.counters_for_update(connection, counters)
     given = dict(before)
     cut = [
         replace(plan, parts=tuple(cut_to_caps(plan.parts, plan.reward.earner.member_id, local, given)))
@@ -152,7 +152,7 @@ async def _within_caps(connection: Connection, plans: list[Plan], locals_: Seque
     ]
     changed = {counter: points for counter, points in given.items() if points != before[counter]}
     if changed:
-        await earning.save_counters(connection, changed)
+        await earning_caps.save_counters(connection, changed)
     return cut
 
 

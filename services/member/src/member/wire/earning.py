@@ -1,19 +1,17 @@
 """Earning rules, occasions and what they give between protobuf and the domain, and events that are rewarded."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from datetime import datetime, timedelta
 
 from chassis import times
 from chassis.auth import current_caller
-from chassis.consumers import Delivery
 from chassis.errors import InvalidArgument
 from chassis.ids import check_id
 from chassis.money import Money
 from google.protobuf.timestamp_pb2 import Timestamp
-from touchstone.member.v1 import care_events_pb2, care_pb2, earning_pb2, member_events_pb2
+from touchstone.member.v1 import earning_pb2
 from touchstone.member.v1 import earning_service_pb2 as pb
 
-from member.domain.customer import PersonId
 from member.domain.earning import Considered, Occasion, Part, Verdict
 from member.domain.earning_rule import (
     PAID,
@@ -33,15 +31,13 @@ from member.domain.earning_rule import (
     Stacking,
     Trigger,
 )
-from member.domain.membership import MemberId
 from member.domain.pending import PendingPoints
 from member.domain.points import check_points
 from member.domain.program import GENERAL, ProgramId, TierId
 from member.use_cases.anniversaries import Anniversaries
 from member.use_cases.earning_rules import EndRule, Preview, PutPolicy, PutRule, RulesAsked
-from member.use_cases.occasions import CareOccasion, MemberOccasion, ReportedOccasion, Rewarded
+from member.use_cases.occasions import ReportedOccasion, Rewarded
 from member.use_cases.ripening import Ripened
-from member.wire.customers import customer_id_from_proto
 from member.wire.earned import earn_class_from_proto, name_from_proto, name_to_proto
 from member.wire.memberships import holder_from_proto, program_id_from_proto
 from member.wire.points import transaction_id_of
@@ -225,53 +221,6 @@ def pending_to_proto(pending: PendingPoints) -> earning_pb2.PendingPoints:
         reason=pending.reason,
         rule_id=rule_id,
         version=int(version or 0),
-    )
-
-
-def upgrades_from_deliveries(
-    deliveries: Sequence[Delivery[member_events_pb2.TierChanged]],
-) -> list[MemberOccasion]:
-    """Better tiers reached, each once for the member and its revision; the first tier and worse ones are none."""
-    return [
-        MemberOccasion(
-            f"upgrade:{message.member_id}:{message.revision}",
-            MemberId(message.member_id),
-            Occasion(Trigger.UPGRADE, times.from_proto(message.occurred_at, "occurred_at"), subject=message.tier_id),
-            f"{message.previous_tier_id} to {message.tier_id}",
-        )
-        for message in (delivery.message for delivery in deliveries)
-        if message.previous_tier_id and message.rank > message.previous_rank
-    ]
-
-
-def enrolments_from_deliveries(
-    deliveries: Sequence[Delivery[member_events_pb2.MemberEnrolled]],
-) -> list[MemberOccasion]:
-    """Memberships begun."""
-    return [
-        MemberOccasion(
-            f"enrolment:{message.member_id}",
-            MemberId(message.member_id),
-            Occasion(Trigger.ENROLMENT, times.from_proto(message.occurred_at, "occurred_at")),
-            "enrolment",
-        )
-        for message in (delivery.message for delivery in deliveries)
-    ]
-
-
-def care_from_delivery(delivery: Delivery[care_events_pb2.CareDue]) -> CareOccasion:
-    """An occasion of care. Its subject is the holiday, or the occasion's own name, such as "birthday"."""
-    message = delivery.message
-    name = care_pb2.CareOccasion.Name(message.occasion).removeprefix("CARE_OCCASION_").lower()
-    subject = message.subject_id if message.occasion == care_pb2.CARE_OCCASION_HOLIDAY else name
-    occasion = Occasion(
-        Trigger.OCCASION,
-        times.from_proto(message.occurred_at, "occurred_at"),
-        subject=subject,
-        years=message.years,
-    )
-    return CareOccasion(
-        f"care:{message.care_id}", customer_id_from_proto(message.customer_id), PersonId(message.person_id), occasion
     )
 
 

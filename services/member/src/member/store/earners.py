@@ -1,0 +1,149 @@
+"""Who earns: memberships with the tier held at an instant, and those whose anniversary a day is."""
+
+from collections.abc import Sequence
+from datetime import date, datetime
+from typing import NamedTuple, cast
+
+from chassis.calendar import Span
+from sqlalchemy import text, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from member.domain.customer import CustomerId, PersonId
+from member.domain.membership import Holder, MemberId
+from member.domain.program import ProgramId, TierId
+from member.store.earning_tables import tenure_marks
+
+# Two tiers may begin at one instant (enrolled and judged at it): the later revision is the one that holds.
+_TIERS_AT = text("""
+    SELECT asked.position, members.member_id, members.customer_id, members.program_id, members.person_id, held.tier_id
+    FROM unnest(CAST(:members AS text[]), CAST(:instants AS timestamptz[]))
+        WITH ORDINALITY AS asked(member_id, instant, position)
+    JOIN members ON members.member_id = asked.member_id
+    CROSS JOIN LATERAL (
+        SELECT tier_history.tier_id FROM tier_history
+        WHERE tier_history.member_id = members.member_id AND tier_history.held_from <= asked.instant
+        ORDER BY tier_history.held_from DESC, tier_history.revision DESC LIMIT 1
+    ) AS held
+    ORDER BY asked.position
+""")
+
+_NEAREST_MEMBERS = text("""
+    SELECT DISTINCT ON (asked.position, members.program_id) asked.position, members.member_id
+    FROM unnest(CAST(:customers AS text[]), CAST(:persons AS text[]))
+        WITH ORDINALITY AS asked(customer_id, person_id, position)
+    JOIN members ON members.customer_id = asked.customer_id AND members.person_id IN (asked.person_id, '')
+    ORDER BY asked.position, members.program_id, members.person_id DESC
+""")
+
+# Day by day, and within a day by member: so a page ends at a member of a day, and the next one begins behind it.
+_ENROLLED_WITHIN = text("""
+    SELECT span.day, span.years, members.member_id
+    FROM unnest(CAST(:days AS date[]), CAST(:years AS bigint[]), CAST(:starts AS timestamptz[]),
+                CAST(:ends AS timestamptz[])) AS span(day, years, starts_at, ends_at)
+    JOIN members ON members.program_id = :program
+        AND members.enrolled_at >= span.starts_at AND members.enrolled_at < span.ends_at
+    WHERE span.day > :first OR members.member_id > :after
+    ORDER BY span.day, members.member_id LIMIT :most
+""")
+
+_FIRST_ENROLMENT = text("SELECT min(enrolled_at) AS enrolled_at FROM members WHERE program_id = :program")
+
+
+class MemberThen(NamedTuple):
+    """A membership with the tier held at an instant; `position` counts the instants asked for from 0."""
+
+    position: int
+    member_id: MemberId
+    holder: Holder
+    tier_id: TierId
+
+
+class Kept(NamedTuple):
+    """On a day those keep an anniversary, of so many years, who enrolled within a span."""
+
+    day: date
+    years: int
+    span: Span
+
+
+class TenureMark(NamedTuple):
+    """The day whose anniversaries are being rewarded, and behind which member to go on."""
+
+    day: date
+    to_member: str
+
+
+async def tiers_at(connection: AsyncConnection, asked: Sequence[tuple[MemberId, datetime]]) -> list[MemberThen]:
+    """These memberships with the tier held at an instant each; who was no member then is left out."""
+    if not asked:
+        return []
+    found = await connection.execute(
+        _TIERS_AT, {"members": [member for member, _ in asked], "instants": [instant for _, instant in asked]}
+    )
+    return [
+        MemberThen(
+            row.position - 1,
+            MemberId(row.member_id),
+            Holder(CustomerId(row.customer_id), ProgramId(row.program_id), PersonId(row.person_id)),
+            TierId(row.tier_id),
+        )
+        for row in found
+    ]
+
+
+async def nearest_members(
+    connection: AsyncConnection, asked: Sequence[tuple[CustomerId, PersonId]]
+) -> list[tuple[int, MemberId]]:
+    """In every program the membership of a person, or that of its customer as a whole where the person has none, with
+    the position of who was asked for, from 0."""
+    if not asked:
+        return []
+    found = await connection.execute(
+        _NEAREST_MEMBERS, {"customers": [customer for customer, _ in asked], "persons": [person for _, person in asked]}
+    )
+    return [(row.position - 1, MemberId(row.member_id)) for row in found]
+
+
+async def tenure_mark_for_update(connection: AsyncConnection, program_id: ProgramId, *, first: date) -> TenureMark:
+    """How far the program's anniversaries are rewarded, locked; from the day `first` on where none are."""
+    put = insert(tenure_marks).values(program_id=program_id, day=first, to_member="")
+    kept = put.on_conflict_do_update(index_elements=["program_id"], set_={"day": tenure_marks.c.day})
+    row = (await connection.execute(kept.returning(tenure_marks.c.day, tenure_marks.c.to_member))).one()
+    return TenureMark(row.day, row.to_member)
+
+
+async def save_tenure_mark(connection: AsyncConnection, program_id: ProgramId, mark: TenureMark) -> None:
+    """Remember how far the program's anniversaries are rewarded."""
+    await connection.execute(
+        update(tenure_marks)
+        .where(tenure_marks.c.program_id == program_id)
+        .values(day=mark.day, to_member=mark.to_member)
+    )
+
+
+async def first_enrolment(connection: AsyncConnection, program_id: ProgramId) -> datetime | None:
+    """When the program's first member enrolled; None while it has none."""
+    row = (await connection.execute(_FIRST_ENROLMENT, {"program": program_id})).one()
+    return None if row.enrolled_at is None else cast(datetime, row.enrolled_at)
+
+
+async def enrolled_within(
+    connection: AsyncConnection, program_id: ProgramId, kept: Sequence[Kept], *, mark: TenureMark, most: int
+) -> list[tuple[date, int, MemberId]]:
+    """Who enrolled within the spans: the day on which it is kept, the years it is, and the member; in this order, from
+    behind the mark on."""
+    found = await connection.execute(
+        _ENROLLED_WITHIN,
+        {
+            "program": program_id,
+            "days": [each.day for each in kept],
+            "years": [each.years for each in kept],
+            "starts": [each.span.start for each in kept],
+            "ends": [each.span.end for each in kept],
+            "first": mark.day,
+            "after": mark.to_member,
+            "most": most,
+        },
+    )
+    return [(row.day, row.years, MemberId(row.member_id)) for row in found]
