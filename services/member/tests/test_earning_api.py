@@ -192,6 +192,7 @@ async def test_enrolments_and_better_tiers_award_by_themselves(
     app = earning_pb2.EarnConditions(channels=["app"])
     await boss.earning.PutEarningRule(put_request("app", conditions=app))
     await become_member(boss)
+    await served.settle()
     event = recharged(300_00, at=day(1))
     event.channel = "app"
     await billing.tell(event, event_id="e-1")
