@@ -86,7 +86,7 @@ async def assign(work: Work, manager_id: str | None, *, customer_id: str = "c-1"
     return (await work.run(lambda transaction: assign_managers(transaction, [command])))[0]
 
 
-def merging(customer_id: str = "c-1", merged_id: str = "c-2", *, on: int = 10, **moves: str) -> MergeCustomers:
+def merging(customer_id: str = "c-1", merged_id: str = "c-2", *, on: int = 10, **moves: Any) -> MergeCustomers:
     """What to merge; persons are named p_1 for p-1."""
     named = tuple((PersonId(old.replace("_", "-")), PersonId(new)) for old, new in moves.items())
     return MergeCustomers(CustomerId(customer_id), CustomerId(merged_id), named, day(on), "boss")

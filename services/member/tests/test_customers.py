@@ -175,7 +175,6 @@ async def test_each_word_of_a_batch_has_its_outcome(work: Work) -> None:
 async def test_words_at_once_are_all_kept_and_counted(work: Work) -> None:
     await put(work, UpsertCustomer(full_customer()))
     await asyncio.gather(*(say(work, said(given=number % 2 == 0, on=number + 1)) for number in range(20)))
-    assert await rows(work, "SELECT min(revision), max(revision), count(*) FROM consents") != [(1, 1, 1)]
     assert await scalar(work, "SELECT count(*) - max(revision) FROM consents") == 0
     assert await agreed(work, WHOLE) == [None]
 

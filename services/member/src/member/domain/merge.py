@@ -74,7 +74,6 @@ class Carried(NamedTuple):
 class PointsMove(NamedTuple):
     """All free points of one membership that go to another."""
 
-    transaction_id: str
     giver: Member
     receiver: Member
     occurred_at: datetime

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from chassis.errors import Refusal
-from sqlalchemy import ColumnElement, Row, Select, Text, any_, cast, func, literal, select, text
+from sqlalchemy import Column, ColumnElement, Row, Select, Text, any_, cast, func, literal, select, text
 from sqlalchemy.dialects.postgresql import ARRAY, JSONPATH
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -181,7 +181,7 @@ def _parameters(wanted: Sequence[Customer], recorded_at: datetime) -> dict[str, 
 async def _left_as_they_are(connection: AsyncConnection, wanted: Sequence[Customer]) -> dict[str, Row[Any]]:
     if not wanted:
         return {}
-    columns = (
+    columns: tuple[Column[Any], ...] = (
         customers.c.customer_id,
         customers.c.revision,
         customers.c.manager_id,

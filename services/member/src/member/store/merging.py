@@ -5,24 +5,18 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from chassis.errors import Refusal
-from ledger import Draw, Ledger, Posted, Source
 from sqlalchemy import Row, insert, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from member.domain.customer import Customer, CustomerId, PersonId
 from member.domain.membership import Holder, Member, MemberId
-from member.domain.merge import Carried, Merge, PointsMove
-from member.domain.points import PointsKind
+from member.domain.merge import Carried, Merge
 from member.domain.program import ProgramId
 from member.store.customer_documents import accounts_document, profile_document, subscribers_document
 from member.store.customer_tables import carried_memberships, customer_merges
 from member.store.postings import ACCOUNT_PREFIX, points_account
 from member.store.tables import LEDGER, customers
 from member.store.tables import members as _members
-
-# Between accounts alone: no system account takes part.
-_LEDGER = Ledger(())
 
 _ERASED = text("""
     SELECT customer_id, erased_persons FROM customers WHERE customer_id = ANY(CAST(:ids AS text[]))
@@ -71,6 +65,27 @@ _CARRY_SPEND = text("""
     INSERT INTO tier_spend (source, customer_id, kind, amount_minor, spent_at)
     SELECT source || '@' || :customer_id, :customer_id, kind, amount_minor, spent_at
     FROM tier_spend WHERE customer_id = :merged_id
+""")
+
+_COUNT_COUPONS = text("""
+    INSERT INTO coupon_holders AS held (template_id, customer_id, person_id, issued)
+    SELECT theirs.template_id, :customer_id, coalesce(moved.becomes, theirs.person_id), theirs.issued
+    FROM coupon_holders AS theirs
+    LEFT JOIN unnest(CAST(:persons AS text[]), CAST(:becomes AS text[])) AS moved(person_id, becomes)
+        ON moved.person_id = theirs.person_id
+    WHERE theirs.customer_id = :merged_id
+    ORDER BY theirs.template_id, theirs.person_id
+    ON CONFLICT (template_id, customer_id, person_id) DO UPDATE SET issued = held.issued + excluded.issued
+""")
+
+_FORGET_COUPONS = text("DELETE FROM coupon_holders WHERE customer_id = :merged_id")
+
+_MOVE_COUPONS = text("""
+    UPDATE coupons SET customer_id = :customer_id, person_id = coalesce(
+        (SELECT moved.becomes
+         FROM unnest(CAST(:persons AS text[]), CAST(:becomes AS text[])) AS moved(person_id, becomes)
+         WHERE moved.person_id = coupons.person_id), coupons.person_id)
+    WHERE customer_id = :merged_id
 """)
 
 _ARRIVED_LATE = text("""
@@ -221,22 +236,16 @@ async def balances_for_update(
     return {by_account[row.id]: (row.balance, row.held) for row in found}
 
 
-async def post_moves(
-    connection: AsyncConnection, moves: Sequence[PointsMove], *, recorded_at: datetime
-) -> list[Posted | Refusal]:
-    """Let all points that are free go from one membership to another, in lots of the same terms, in order."""
-    draws = [
-        Draw(
-            source=Source(move.transaction_id),
-            kind=PointsKind.TRANSFER,
-            occurred_at=move.occurred_at,
-            metadata={"reason": "customers merged"},
-            payers=(points_account(move.giver.member_id),),
-            to=points_account(move.receiver.member_id),
-        )
-        for move in moves
-    ]
-    return await _LEDGER.post(connection, draws, recorded_at=recorded_at) if draws else []
+async def move_coupons(connection: AsyncConnection, merge: Merge) -> None:
+    """Give the coupons of the one merged away to the other, and count them there."""
+    asked = {
+        "customer_id": merge.customer_id,
+        "merged_id": merge.merged_id,
+        "persons": list(merge.person_moves),
+        "becomes": list(merge.person_moves.values()),
+    }
+    for statement in (_COUNT_COUPONS, _FORGET_COUPONS, _MOVE_COUPONS):
+        await connection.execute(statement, {name: asked[name] for name in asked if f":{name}" in statement.text})
 
 
 async def arrived_late(connection: AsyncConnection, *, limit: int) -> list[tuple[MemberId, MemberId, int]]:

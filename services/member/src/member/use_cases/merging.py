@@ -1,13 +1,12 @@
 """Make one customer of two: persons, lines, accounts, consents, memberships and points go over, in one transaction."""
 
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from chassis.errors import InvalidArgument, Refusal
 from chassis.paging import Page
 from chassis.work import Transaction
-from ledger import InsufficientBalance, Posted
 
 from member.domain.customer import Customer, CustomerId, CustomerMerged, CustomerRegistered, PersonId
 from member.domain.membership import MemberId, MemberLeft, PointsHeld
@@ -25,17 +24,17 @@ from member.domain.merge import (
     merged,
     person_moves,
 )
-from member.domain.spending import PointsTransferred, Side
 from member.store import Connection, consents, customers, members, points, programs
 from member.store import merging as store
 from member.use_cases import entitlements, tiers
 from member.use_cases.consents import SayConsent, say_consents
 from member.use_cases.customers import get_customer
 from member.use_cases.managers import AssignManager, assign_managers
-from member.use_cases.telling import tell_expired
+from member.use_cases.transfers import MoveAll, move_all
 
 MERGES_MAX = 100
 ACCOUNTS_PER_ROUND = 500
+_REASON = "customers merged"
 
 Mover = Callable[[Transaction, Merge], Awaitable[None]]
 
@@ -71,7 +70,12 @@ async def move_entitlements(transaction: Transaction, merge: Merge) -> None:
     await entitlements.move_entitlements(transaction, merge.merged_id, to=merge.customer_id)
 
 
-MOVERS: Sequence[Mover] = (move_entitlements,)
+async def move_coupons(transaction: Transaction, merge: Merge) -> None:
+    """Coupons go with the customer, each to the person whom its holder becomes."""
+    await store.move_coupons(transaction.connection, merge)
+
+
+MOVERS: Sequence[Mover] = (move_entitlements, move_coupons)
 """What else is kept under a customer's id, and goes over: each room names its own."""
 
 
@@ -110,15 +114,11 @@ async def list_merges(connection: Connection, customer_id: CustomerId, page: Pag
 async def carry_late_points(transaction: Transaction) -> bool:
     """Points that reached a membership just as it ended go after the others; whether there may be more of them."""
     late = await store.arrived_late(transaction.connection, limit=ACCOUNTS_PER_ROUND)
-    known = await members.find_members_by_id(transaction.connection, {each for one in late for each in one[:2]})
     moves = [
-        PointsMove(f"merge:{giver}:{version}", known[giver], known[receiver], transaction.recorded_at)
+        MoveAll(f"merge:{giver}:{version}", giver, receiver, _REASON, transaction.recorded_at)
         for giver, receiver, version in late
     ]
-    posted = await store.post_moves(transaction.connection, moves, recorded_at=transaction.recorded_at)
-    for move, outcome in zip(moves, posted, strict=True):
-        _tell_moved(transaction, move, outcome)
-    await tell_expired(transaction, points.expired_shares([each for each in posted if isinstance(each, Posted)]))
+    await move_all(transaction, moves)
     return len(late) == ACCOUNTS_PER_ROUND
 
 
@@ -198,10 +198,7 @@ async def _save(transaction: Transaction, command: MergeCustomers, batch: _Batch
     for mover in MOVERS:
         await mover(transaction, merge)
     batch.new.append(merge)
-    batch.moves += [
-        (PointsMove(f"merge:{giver.member_id}", giver, receiver, command.occurred_at), merge)
-        for giver, receiver in plan.theirs.ending
-    ]
+    batch.moves += [(PointsMove(giver, receiver, command.occurred_at), merge) for giver, receiver in plan.theirs.ending]
     batch.known[command.customer_id] = replace(plan.whole, revision=revision)
     batch.known[command.merged_id] = CustomerMerged(command.merged_id, command.customer_id)
     transaction.emit(CustomersMerged(merge))
@@ -238,15 +235,25 @@ async def _hand_over_consents(transaction: Transaction, merge: Merge) -> None:
 
 async def _carry(transaction: Transaction, batch: _Batch) -> None:
     """Posts the points of the memberships that end, and ends them."""
-    recorded_at = transaction.recorded_at
     moves = [move for move, _ in batch.moves]
-    posted = await store.post_moves(transaction.connection, moves, recorded_at=recorded_at)
+    gone = await move_all(
+        transaction,
+        [
+            MoveAll(
+                f"merge:{move.giver.member_id}",
+                move.giver.member_id,
+                move.receiver.member_id,
+                _REASON,
+                move.occurred_at,
+            )
+            for move in moves
+        ],
+    )
     carried = [
-        (Carried(move.giver.program_id, move.giver.member_id, move.receiver.member_id, gone), merge)
-        for (move, merge), gone in zip(batch.moves, _moved(transaction, moves, posted), strict=True)
+        (Carried(move.giver.program_id, move.giver.member_id, move.receiver.member_id, points), merge)
+        for (move, merge), points in zip(batch.moves, gone, strict=True)
     ]
-    await store.end_members(transaction.connection, carried, recorded_at=recorded_at)
-    await tell_expired(transaction, points.expired_shares([each for each in posted if isinstance(each, Posted)]))
+    await store.end_members(transaction.connection, carried, recorded_at=transaction.recorded_at)
     for move in moves:
         giver = move.giver
         transaction.emit(MemberLeft(giver.member_id, giver.holder, 0, move.occurred_at))
@@ -266,28 +273,3 @@ async def _place(transaction: Transaction, batch: _Batch) -> None:
             )
     await tiers.place_members(transaction, list(better.values()), reason="customers merged")
     await tiers.judge_customers(transaction, {merge.customer_id: merge.merged_at for merge in batch.new})
-
-
-def _moved(transaction: Transaction, moves: Sequence[PointsMove], posted: Sequence[Posted | Refusal]) -> Iterator[int]:
-    for move, outcome in zip(moves, posted, strict=True):
-        yield _tell_moved(transaction, move, outcome)
-
-
-def _tell_moved(transaction: Transaction, move: PointsMove, outcome: Posted | Refusal) -> int:
-    """Tells what went over, and how much; nothing where nothing was left."""
-    if isinstance(outcome, InsufficientBalance):
-        return 0
-    if isinstance(outcome, Refusal):
-        raise outcome
-    steps = points.steps(outcome)
-    (given, lost), (received, _) = steps[0], steps[-1]
-    transaction.emit(
-        PointsTransferred(
-            Side(move.giver.member_id, move.giver.holder, given.balance, given.account_version),
-            Side(move.receiver.member_id, move.receiver.holder, received.balance, received.account_version),
-            -lost,
-            outcome.source,
-            outcome.occurred_at,
-        )
-    )
-    return -lost
