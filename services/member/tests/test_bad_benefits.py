@@ -26,7 +26,8 @@ def end(kind: Any, **changes: Any) -> Any:
 
 def revoke(**changes: Any) -> pb.RevokeBenefitRequest:
     """A request that takes a grant back."""
-    values = {"request_id": "r", "customer_id": "c-1", "grant_id": "g", "occurred_at": to_proto(day(1)), "reason": "x"}
+    values: dict[str, Any] = {"request_id": "r", "customer_id": "c-1", "grant_id": "g", "reason": "x"}
+    values["occurred_at"] = to_proto(day(1))
     return pb.RevokeBenefitRequest(**values | changes)
 
 

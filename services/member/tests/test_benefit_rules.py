@@ -114,7 +114,7 @@ def test_a_person_has_what_everybody_has_and_its_own() -> None:
         (tier(Discount(TV, 100)), tier(Discount(TV, 200), person_id="p-1"), tier(Discount(TV, 300), person_id="p-2")),
     )
     found = {who: entitlements_at(state, PersonId(who), day(1), CALENDAR) for who in ("", "p-1", "p-2", "p-3")}
-    assert {who: held.discounts["tv"] for who, held in found.items()} == {"": 100, "p-1": 200, "p-2": 300, "p-3": 100}
+    assert {who: held.discounts[TV] for who, held in found.items()} == {"": 100, "p-1": 200, "p-2": 300, "p-3": 100}
     assert {who: len(held.tiers) for who, held in found.items()} == {"": 1, "p-1": 2, "p-2": 2, "p-3": 1}
 
 
@@ -127,7 +127,13 @@ def test_a_quota_lowered_below_its_use_has_nothing_left() -> None:
 
 
 def test_bad_benefits_name_every_field() -> None:
-    bad = [Discount(TV, 0), Discount(TV, 10_001), EarnRate(TV, 100), ServicePriority(0), EventPriority(101)]
+    bad: list[Terms] = [
+        Discount(TV, 0),
+        Discount(TV, 10_001),
+        EarnRate(TV, 100),
+        ServicePriority(0),
+        EventPriority(101),
+    ]
     worse: list[Terms] = [Quota(Period.DAY, 0), Quota(Period.DAY, 1001), Perk(" "), Perk("a\nb"), Perk("x" * 501)]
     found = [
         violation.field for violation in benefit_violations("t", [benefit(each, f"b{n}") for n, each in enumerate(bad)])

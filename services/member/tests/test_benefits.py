@@ -221,10 +221,10 @@ async def test_the_grant_that_ends_first_is_used_first_and_a_source_may_be_named
     await enrolled(work, "c-1")
     longer = await grant(work, lounge(1), ends_at=day(60))
     shorter = await grant(work, lounge(1), ends_at=day(30))
-    assert (await taken(work, day(1))).source_id == shorter.grant_id
+    assert (await taken(work, day(1))).source_id == SourceId(shorter.grant_id)
     named = await take(work, wish(day(1), source_id=SourceId(shorter.grant_id)))
     assert isinstance(named[0], BenefitUsedUp)
-    assert (await taken(work, day(1))).source_id == longer.grant_id
+    assert (await taken(work, day(1))).source_id == SourceId(longer.grant_id)
     assert isinstance((await take(work, wish(day(30), source_id=SourceId(shorter.grant_id))))[0], BenefitNotHeld)
 
 

@@ -12,6 +12,7 @@ from chassis.money import Money
 from chassis.paging import Page
 from chassis.work import Transaction, Work
 from member.domain.customer import CustomerId, CustomerKind, HeldProduct, Subscriber, SubscriberId, SubscriberKind
+from member.domain.membership import Holder
 from member.domain.package_migration import (
     MAX_RULES,
     MappingRule,
@@ -43,7 +44,7 @@ from member.store.package_migrations import MoveFilter
 from member.use_cases import package_migrations as runs
 from member.use_cases import package_plans as plans
 from member.use_cases.customers import UpsertCustomer
-from member.use_cases.memberships import EnrolCustomer, Holder
+from member.use_cases.memberships import EnrolCustomer
 from member.use_cases.tiers import Placement, note_spending, place_members
 
 from services.member.tests.factories import JANUARY, award, awarded, customer, day, enrolled, rows, scalar, told

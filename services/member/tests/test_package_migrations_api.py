@@ -36,6 +36,9 @@ def put_request(*rules: plan_pb.MigrationRule, **changes: Any) -> pb.PutMigratio
     return pb.PutMigrationPlanRequest(request_id=new_id(), plan=plan(*rules, **changes))
 
 
+UNHEARD_OF: Any = 77
+
+
 def start_request(**changes: Any) -> pb.StartMigrationRequest:
     """A request that starts a run."""
     values: dict[str, Any] = {"request_id": new_id(), "plan_id": "plan", "occurred_at": to_proto(day(1))}
@@ -132,8 +135,8 @@ BAD: list[tuple[str, Message, list[str]]] = [
     ("GetMigrationRun", pb.GetMigrationRunRequest(), ["run_id"]),
     ("ListMigrationRuns", pb.ListMigrationRunsRequest(page_token="§"), ["page_token"]),
     ("ListMigrationMoves", pb.ListMigrationMovesRequest(run_id=""), ["run_id"]),
-    ("ListMigrationMoves", pb.ListMigrationMovesRequest(run_id="a", outcome=77), ["outcome"]),
-    ("ListMigrationMoves", pb.ListMigrationMovesRequest(run_id="a", undo=77), ["undo"]),
+    ("ListMigrationMoves", pb.ListMigrationMovesRequest(run_id="a", outcome=UNHEARD_OF), ["outcome"]),
+    ("ListMigrationMoves", pb.ListMigrationMovesRequest(run_id="a", undo=UNHEARD_OF), ["undo"]),
     ("ListMigrationMoves", pb.ListMigrationMovesRequest(run_id="a", page_size=-1), ["page_size"]),
     ("UndoMigration", pb.UndoMigrationRequest(request_id="r", run_id="{}", occurred_at=to_proto(day(1))), ["run_id"]),
     ("UndoMigration", pb.UndoMigrationRequest(request_id="r", run_id="a"), ["occurred_at"]),

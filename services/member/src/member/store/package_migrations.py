@@ -1,20 +1,11 @@
 """Plans that make members of package customers, their runs, and what was done with each customer."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 from sqlalchemy import (
-    BigInteger,
-    CheckConstraint,
-    Column,
-    DateTime,
-    ForeignKey,
-    ForeignKeyConstraint,
-    Index,
     Row,
-    Table,
     Text,
     any_,
     func,
@@ -23,7 +14,7 @@ from sqlalchemy import (
     text,
     update,
 )
-from sqlalchemy.dialects.postgresql import ARRAY, JSONB, distinct_on, insert
+from sqlalchemy.dialects.postgresql import ARRAY, distinct_on, insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from member.domain.customer import CustomerId, CustomerKind
@@ -44,68 +35,9 @@ from member.domain.package_migration import (
 from member.domain.package_rule import PackageCustomer
 from member.domain.program import ProgramId, TierId
 from member.store.customer_documents import lines_from_document
+from member.store.package_tables import package_moves, package_plans, package_runs
 from member.store.postings import ACCOUNT_PREFIX, points_account
-from member.store.tables import LEDGER, METADATA, customers
-
-package_plans = Table(
-    "package_plans",
-    METADATA,
-    Column("plan_id", Text, primary_key=True),
-    Column("version", BigInteger, primary_key=True),
-    Column("document", JSONB, nullable=False),
-    Column("put_by", Text, nullable=False),
-    Column("recorded_at", DateTime(timezone=True), nullable=False),
-)
-
-package_runs = Table(
-    "package_runs",
-    METADATA,
-    Column("run_id", Text, primary_key=True),
-    Column("plan_id", Text, nullable=False),
-    Column("version", BigInteger, nullable=False),
-    Column("state", Text, nullable=False),
-    Column("occurred_at", DateTime(timezone=True), nullable=False),
-    Column("total", BigInteger, nullable=False),
-    Column("done", BigInteger, nullable=False),
-    Column("reached", Text, nullable=False, comment="the last customer looked at; empty before the first"),
-    Column("undecided", JSONB, nullable=False, comment="by rule, for how many it could not be decided"),
-    Column("started_by", Text, nullable=False),
-    Column("recorded_at", DateTime(timezone=True), nullable=False),
-    Column("undone_at", DateTime(timezone=True)),
-    Column("undone_by", Text, nullable=False, server_default=""),
-    ForeignKeyConstraint(["plan_id", "version"], ["package_plans.plan_id", "package_plans.version"]),
-    CheckConstraint("state IN ('running', 'done', 'undoing', 'undone')", name="package_runs_state_known"),
-    Index(
-        "package_runs_one_under_way",
-        text("(true)"),
-        unique=True,
-        postgresql_where=text("state IN ('running', 'undoing')"),
-    ),
-)
-
-package_moves = Table(
-    "package_moves",
-    METADATA,
-    Column("run_id", Text, ForeignKey("package_runs.run_id"), primary_key=True),
-    Column("customer_id", Text, ForeignKey("customers.customer_id"), primary_key=True),
-    Column("rule_id", Text, nullable=False),
-    Column("outcome", Text, nullable=False),
-    Column("packages", ARRAY(Text), nullable=False),
-    Column("program_id", Text),
-    Column("tier_id", Text),
-    Column("member_id", Text, ForeignKey("members.member_id")),
-    Column("previous_tier_id", Text),
-    Column("revision", BigInteger, nullable=False),
-    Column("reason", Text, nullable=False),
-    Column("undo", Text, nullable=False, server_default="not_asked"),
-    Column("undo_reason", Text, nullable=False, server_default=""),
-    Column("recorded_at", DateTime(timezone=True), nullable=False),
-    CheckConstraint(
-        "outcome IN ('enrolled', 'moved', 'already_there', 'left_alone', 'unmatched', 'refused')",
-        name="package_moves_outcome_known",
-    ),
-    CheckConstraint("undo IN ('not_asked', 'undone', 'kept')", name="package_moves_undo_known"),
-)
+from member.store.tables import LEDGER, customers
 
 _LOCK_PLAN = text("SELECT pg_advisory_xact_lock(hashtext(:name))")
 
@@ -438,7 +370,7 @@ def _target_from_json(target: dict[str, str]) -> Target:
 
 
 def _run(row: Row[Any]) -> MigrationRun:
-    run = MigrationRun(
+    return MigrationRun(
         RunId(row.run_id),
         PlanId(row.plan_id),
         row.version,
@@ -448,8 +380,9 @@ def _run(row: Row[Any]) -> MigrationRun:
         row.done,
         CustomerId(row.reached),
         row.started_by,
+        undone_at=row.undone_at,
+        undone_by=row.undone_by,
     )
-    return replace(run, undone_at=row.undone_at, undone_by=row.undone_by)
 
 
 def _move(row: Row[Any]) -> Move:
