@@ -19,6 +19,7 @@ TAGS = [
     {"name": "consents", "description": "What persons agreed to, purpose by purpose."},
     {"name": "care", "description": "Customer managers, holidays and the care calendar."},
     {"name": "memberships", "description": "Enrolment, tiers and what is missing to the next."},
+    {"name": "programs", "description": "Programs, their versions, and which of them is in force."},
     {"name": "benefits", "description": "What customers are entitled to, the use of benefits, and grants."},
     {"name": "package migration", "description": "Plans that make members of package customers, and their runs."},
     {"name": "points", "description": "Points, their statement, holds, spending, transfers and pools."},

@@ -153,7 +153,7 @@ async def populate(work: Work, dice: random.Random, ids: list[str]) -> None:
                 f"{standing.member.customer_id}/{number}",
                 dice.choice(DICE_KINDS),
                 "dice",
-                day(dice.randint(0, 700)),
+                day(5 * dice.randint(0, 140)),
                 (Share(standing.member.member_id, dice.randint(1, 400), None),),
             )
             for standing in begun
@@ -167,7 +167,7 @@ async def populate(work: Work, dice: random.Random, ids: list[str]) -> None:
                 CustomerId(each),
                 dice.random() < 0.5,
                 Money(dice.randint(1, 40_000), "CNY"),
-                day(dice.randint(0, 700)),
+                day(5 * dice.randint(0, 140)),
             )
             for each in ids
             for number in range(dice.randint(0, 4))
@@ -193,14 +193,14 @@ async def test_the_statement_reaches_the_tier_that_the_rule_names(work: Work) ->
                 tiers=(STANDARD, *(Tier(TierId(f"t-{n}"), "T", n, 0, 100, tree) for n, tree in enumerate(trees, 1))),
                 time_zone=dice.choice(["UTC", "Asia/Shanghai"]),
             )
-            at = {member.member_id: day(dice.randint(1, 750)) for member in found}
+            at = {member.member_id: day(5 * dice.randint(1, 150)) for member in found}
             reached = await store.judge_members(connection, rule, at)
             for member in found:
                 as_of = at[member.member_id]
                 counted = await count_for_member(connection, rule, member, as_of)
                 expected = rule.tier_reached(counted.measured(rule.measures(rule.tiers), as_of), as_of)
                 assert reached[member.member_id] == expected.rank, (rule.tiers, member, as_of)
-            as_of = day(dice.randint(1, 750))
+            as_of = day(5 * dice.randint(1, 150))
             at_once = await store.judge_members(connection, rule, dict.fromkeys(at, as_of))
             seen = await store.preview_round(connection, rule, after="", as_of=as_of, most=100)
             assert {cell.reached: cell.members for cell in seen.cells} == _counted(at_once)
