@@ -150,14 +150,15 @@ def test_a_holiday_falls_once_a_year() -> None:
         check_holiday(Holiday(HolidayId("h"), "Twice", (date(2026, 1, 1), date(2026, 10, 1))))
 
 
+async def put_rule(work: Work, wanted: CareRule) -> PutRule:
+    """A rule in the tables."""
+    command = use_cases.PutCareRule(wanted, "op")
+    return await work.run(lambda transaction: use_cases.put_care_rule(transaction, command))
+
+
 async def put_rules(work: Work, *rules: CareRule) -> list[PutRule]:
-    """Rules in the tables."""
-    return [
-        await work.run(
-            lambda transaction, each=each: use_cases.put_care_rule(transaction, use_cases.PutCareRule(each, "op"))
-        )  # type: ignore[misc]
-        for each in rules
-    ]
+    """Rules in the tables, one after the other."""
+    return [await put_rule(work, each) for each in rules]
 
 
 async def tell(work: Work, day: date, *, run_id: str = "run", most: int = 2_000) -> CareTold:
