@@ -1,4 +1,6 @@
-"""The probe as a process of its own, which a test starts, sees killed and starts again, and what its database holds."""
+"""A service as a process of its own, which a test starts, sees killed and starts again, and what its database holds.
+
+It is the probe unless a test names another module."""
 
 import asyncio
 import os
@@ -65,12 +67,14 @@ async def number(database: Database, statement: str) -> int:
 
 @dataclass(slots=True)
 class ProbeProcess:
-    """`python -m probe serve` on a port of its own, which it keeps over its starts."""
+    """`python -m <module> serve` on a port of its own, which it keeps over its starts."""
 
     database: Database
     nats: NatsServer
     keys: Keys
     folder: Path
+    module: str = "probe"
+    scopes: Sequence[str] = SCOPES
     port: int = field(default_factory=free_port)
     child: Child | None = None
     channel: grpc.aio.Channel | None = None
@@ -90,12 +94,12 @@ class ProbeProcess:
     async def start(self, failpoint: str = "", **settings: str) -> None:
         """Starts and waits until it answers."""
         environment = self.settings() | settings | ({"FAILPOINT": failpoint} if failpoint else {})
-        command = [sys.executable, "-m", "probe", "serve"]
+        command = [sys.executable, "-m", self.module, "serve"]
         self.child = Child(Launch(command, self.folder / "log", environment, self.folder))
         # A channel that saw the end of the last one waits longer and longer before it looks again.
         if self.channel is not None:
             await self.channel.close()
-        token = self.keys.mint("boss", SCOPES)
+        token = self.keys.mint("boss", self.scopes)
         self.channel = open_channel(f"127.0.0.1:{self.port}", lambda: token)
         await until(self._answers, "the probe answers")
 
@@ -108,18 +112,19 @@ class ProbeProcess:
             return False
         return True
 
-    def _open_channel(self) -> grpc.aio.Channel:
+    def open_channel(self) -> grpc.aio.Channel:
+        """The channel to it as it runs now."""
         assert self.channel is not None, "the probe was never started"
         return self.channel
 
     async def status(self, **options: Any) -> operations.GetStatusResponse:
         """What the service says about itself."""
-        stub: Any = operations_service_pb2_grpc.OperationsServiceStub(self._open_channel())
+        stub: Any = operations_service_pb2_grpc.OperationsServiceStub(self.open_channel())
         return await stub.GetStatus(operations.GetStatusRequest(), **options)  # type: ignore[no-any-return]
 
     async def charge(self, request: pb.ChargeRequest) -> pb.ChargeResponse:
         """One call."""
-        stub: Any = billing_service_pb2_grpc.ChargingServiceStub(self._open_channel())
+        stub: Any = billing_service_pb2_grpc.ChargingServiceStub(self.open_channel())
         return await stub.Charge(request, timeout=20.0)  # type: ignore[no-any-return]
 
     async def charge_all(self, requests: Sequence[pb.ChargeRequest]) -> list[pb.ChargeResponse]:

@@ -1,4 +1,5 @@
-"""Identities: those chosen by callers are checked, those made here are UUIDv7 and so sort by time."""
+"""Identities: those chosen by callers are checked, those made here are UUIDv7 and so sort by time,
+or the UUIDv5 of a name where the same thing must always get the same one."""
 
 import re
 
@@ -13,6 +14,11 @@ _REQUEST_ID = re.compile(r"[\x21-\x7e]{1,128}\Z")
 def new_id() -> str:
     """A fresh identity that sorts after the ones made before it."""
     return str(uuid_utils.uuid7())
+
+
+def named_id(namespace: str, name: str) -> str:
+    """The identity of a name within a namespace, itself a UUID: always the same one (RFC 9562, version 5)."""
+    return str(uuid_utils.uuid5(uuid_utils.UUID(namespace), name))
 
 
 def check_id(field: str, value: str) -> str:

@@ -3,10 +3,10 @@ one ended."""
 
 from dataclasses import dataclass
 from datetime import datetime
-from uuid import UUID, uuid5
 
 from chassis.calendar import Calendar
 from chassis.errors import AlreadyExists, InvalidArgument, NotFound, Refusal
+from chassis.ids import named_id
 from chassis.paging import Page
 from chassis.work import Transaction
 
@@ -25,7 +25,7 @@ from member.use_cases.coupons import IssueCoupon, issue_coupons
 MAX_CUSTOMERS = 20_000
 ITEMS_PER_ROUND = 500
 
-_COUPONS = UUID("5b0d1a52-3f3c-4c02-8e4f-1b3d1b8f0a77")
+_COUPONS = "5b0d1a52-3f3c-4c02-8e4f-1b3d1b8f0a77"
 
 
 class JobAlreadyStarted(AlreadyExists):
@@ -137,7 +137,7 @@ async def list_items(connection: Connection, job_id: str, page: Page, *, refused
 
 def _issue(job: Job, item: Item) -> IssueCoupon:
     return IssueCoupon(
-        CouponId(str(uuid5(_COUPONS, f"{job.job_id}\n{item.position}"))),
+        CouponId(named_id(_COUPONS, f"{job.job_id}\n{item.position}")),
         job.template_id,
         Holder(item.customer_id, GENERAL),
         job.occurred_at,

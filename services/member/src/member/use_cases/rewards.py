@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from uuid import UUID, uuid5
 
 from chassis.calendar import Calendar
 from chassis.errors import Refusal
+from chassis.ids import named_id
 from chassis.work import Transaction
 
 from member.domain.coupon import CouponId
@@ -20,7 +20,7 @@ from member.store import members, programs
 from member.use_cases.coupons import IssueCoupon, issue_coupons
 from member.use_cases.earning import give_points
 
-_COUPONS = UUID("0c6f0d8e-52a7-4b0a-9f0e-7d2a1c1b6a55")
+_COUPONS = "0c6f0d8e-52a7-4b0a-9f0e-7d2a1c1b6a55"
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +85,7 @@ def _grant(command: GiveReward, reward: PointsReward, member: Member, program: P
 
 
 def _coupon(command: GiveReward, reward: CouponReward) -> IssueCoupon:
-    coupon_id = CouponId(str(uuid5(_COUPONS, command.source)))
+    coupon_id = CouponId(named_id(_COUPONS, command.source))
     return IssueCoupon(
         coupon_id, TemplateId(reward.template_id), command.holder, command.occurred_at, reason=command.reason
     )

@@ -3,13 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
-from uuid import UUID, uuid5
 
 from chassis import times
 from chassis.auth import current_caller
 from chassis.consumers import Delivery
 from chassis.errors import InvalidArgument
-from chassis.ids import check_id, check_request_id
+from chassis.ids import check_id, check_request_id, named_id
 from chassis.money import Money
 from ledger import EntryRecord
 from touchstone.billing.v1 import billing_events_pb2
@@ -24,14 +23,14 @@ from member.wire.earned import earn_class_from_proto, parts_to_proto
 from member.wire.memberships import holder_from_proto
 
 EXPIRIES_SHOWN = 10
-_TRANSACTIONS = UUID("6f7b1f0c-5f1d-4a53-9a3e-2c1d6f0f9b41")
+_TRANSACTIONS = "6f7b1f0c-5f1d-4a53-9a3e-2c1d6f0f9b41"
 
 
 def transaction_id_of(use_case: str, request_id: str) -> str:
     """The transaction that a caller's request comes to: always the same, so that the ledger refuses a repeat even when
     the claim of the request is no longer kept."""
     caller = current_caller().subject
-    return str(uuid5(_TRANSACTIONS, f"{use_case}\n{caller}\n{check_request_id(request_id)}"))
+    return named_id(_TRANSACTIONS, f"{use_case}\n{caller}\n{check_request_id(request_id)}")
 
 
 def award_from_proto(request: points_pb.EarnPointsRequest) -> AwardPoints:
