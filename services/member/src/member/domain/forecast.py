@@ -6,8 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import accumulate
 
-from chassis.calendar import Calendar
-from chassis.times import LATEST
+from chassis.calendar import LATEST, Calendar
 
 from member.domain.membership import Member, Standing, falling_to, standing
 from member.domain.program import Program, Tier

@@ -5,8 +5,8 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import NamedTuple, NewType
 
+from chassis.calendar import LATEST
 from chassis.errors import AlreadyExists, NotFound, Refusal
-from chassis.times import LATEST
 
 from member.domain.customer import EVERYBODY, CustomerId, PersonId
 from member.domain.program import Program, ProgramId, Tier, TierId

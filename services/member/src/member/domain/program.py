@@ -6,9 +6,8 @@ from datetime import UTC, datetime, timedelta
 from typing import NamedTuple, NewType
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from chassis.calendar import Calendar, Period
+from chassis.calendar import LATEST, Calendar, Period
 from chassis.errors import FieldViolation, InvalidArgument, NotFound, Refusal
-from chassis.times import LATEST
 
 from member.domain.benefit import Benefit, benefit_violations
 from member.domain.kinds import EARNED

@@ -10,10 +10,9 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import TypeAlias, assert_never
 
-from chassis.calendar import Calendar, Period
+from chassis.calendar import EARLIEST, LATEST, Calendar, Period
 from chassis.errors import FieldViolation
 from chassis.money import Money
-from chassis.times import EARLIEST, LATEST
 
 from member.domain.customer import CustomerId, SubscriberKind
 from member.domain.kinds import CLASS_OF, EARNED, EarnClass, PointsKind

@@ -145,12 +145,7 @@ async def next_customers(
     connection: AsyncConnection, plan: MigrationPlan, as_of: datetime, *, after: CustomerId, most: int
 ) -> list[PackageCustomer]:
     """The next customers by id who were registered by an instant, with what conditions read of them."""
-    asked = {
-        "after": after,
-        "as_of": as_of,
-        "spent_after": as_of - timedelta(days=plan.spend_days),
-        "most": most,
-    }
+    asked = {"after": after, "as_of": as_of, "spent_after": as_of - timedelta(days=plan.spend_days), "most": most}
     return [
         PackageCustomer(
             CustomerId(row.customer_id),
