@@ -125,16 +125,14 @@ def earned_points_from_proto(delivery: Delivery[member.PointsEarned]) -> Told:
     """Points that were given; what kind of earning it was stays with the member service."""
     m = delivery.message
     attributes = {"points": m.points, "points_balance": m.balance_after}
-    tags = _tags(delivery, {"points_balance": m.balance_after}, sequence=m.account_version)
-    return Told(_event(delivery, "points_earned", attributes), tags)
+    return Told(_event(delivery, "points_earned", attributes), _points_balance(delivery))
 
 
 def redeemed_points_from_proto(delivery: Delivery[member.PointsRedeemed]) -> Told:
     """Points that were spent."""
     m = delivery.message
     attributes = {"points": m.points, "points_balance": m.balance_after}
-    tags = _tags(delivery, {"points_balance": m.balance_after}, sequence=m.account_version)
-    return Told(_event(delivery, "points_redeemed", attributes), tags)
+    return Told(_event(delivery, "points_redeemed", attributes), _points_balance(delivery))
 
 
 def tier_from_proto(delivery: Delivery[member.TierChanged]) -> State[TierHeld]:
@@ -197,6 +195,15 @@ def customer_kind_from_proto(delivery: Delivery[member.CustomerRegistered]) -> l
     """What kind of customer it is, where that is said."""
     kind = _KINDS.get(delivery.message.kind)
     return [] if kind is None else _tags(delivery, {"customer_kind": kind}, sequence=delivery.message.revision)
+
+
+def _points_balance(delivery: Delivery[member.PointsEarned] | Delivery[member.PointsRedeemed]) -> list[TagValue]:
+    """The customer's balance is that of its general membership as a whole. Points of a person or of another program are
+    none of it; an event told before programs were named is of the general one."""
+    m = delivery.message
+    if m.program_id not in ("", "general") or m.person_id:
+        return []
+    return _tags(delivery, {"points_balance": m.balance_after}, sequence=m.account_version)
 
 
 def _event(delivery: Delivery[Any], event_type: str, attributes: Mapping[str, Scalar]) -> CustomerEvent:
