@@ -8,6 +8,7 @@ from chassis.calendar import Calendar
 from chassis.errors import Refusal
 from chassis.ids import named_id
 from chassis.work import Transaction
+from ledger import Posted
 
 from member.domain.coupon import CouponId
 from member.domain.coupon_template import TemplateId
@@ -16,7 +17,7 @@ from member.domain.membership import Holder, Member, MemberNotFound
 from member.domain.points import Grant, Share
 from member.domain.program import Program
 from member.domain.reward import CouponReward, PointsReward, Reward, RewardGiven
-from member.store import members, programs
+from member.store import members, points, programs
 from member.use_cases.coupons import IssueCoupon, issue_coupons
 from member.use_cases.earning import give_points
 
@@ -41,8 +42,9 @@ async def give_rewards(
 ) -> list[RewardGiven | Refusal]:
     """Give rewards, each with its own outcome.
 
-    MemberNotFound for who is none, SourceReused for points given before, and what the issuing of coupons refuses, such
-    as a template whose stock is gone.
+    Rules of earning may add to points for a task or an activity, and their caps may cut them. MemberNotFound for who is
+    none, SourceReused for points given before, EarningCapReached, and what the issuing of coupons refuses, such as a
+    template whose stock is gone.
     """
     if not commands:
         return []
@@ -63,7 +65,7 @@ async def give_rewards(
         if isinstance(command.reward, CouponReward)
     }
     if grants:
-        posted = await give_points(transaction, list(grants.values()))
+        posted = await give_points(transaction, list(grants.values()), calendar=calendar)
         outcomes |= zip(grants, map(_given, grants.values(), posted), strict=True)
     if coupons:
         issued = await issue_coupons(transaction, list(coupons.values()), calendar=calendar)
@@ -91,10 +93,10 @@ def _coupon(command: GiveReward, reward: CouponReward) -> IssueCoupon:
     )
 
 
-def _given(grant: Grant, posted: object) -> RewardGiven | Refusal:
+def _given(grant: Grant, posted: Posted | Refusal) -> RewardGiven | Refusal:
     if isinstance(posted, Refusal):
         return posted
-    return RewardGiven(grant.transaction_id, points=grant.shares[0].points)
+    return RewardGiven(grant.transaction_id, points=sum(points.moved(posted).values()))
 
 
 def _issued(wanted: IssueCoupon, issued: object) -> RewardGiven | Refusal:
