@@ -6,14 +6,16 @@ pgbench sends them, with other names and numbers, on accounts of its own in a da
 """
 
 import itertools
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import partial
 from statistics import median
 from typing import Any
-from unittest.mock import patch
 
 import grpc
 import uvloop
+from chassis import outbox
 from chassis.calendar import Calendar
 from chassis.database import open_engine
 from chassis.embedded.databases import Database
@@ -138,7 +140,7 @@ async def _script(database: Database, nats_url: str) -> str:
     asks = [_ask(slot) for slot in range(BATCH)]
     ids = (f"e-{ROUND}-{CLIENT}-{NUMBER}-{number}" for number in itertools.count())
     async with written_down(engine) as sent:
-        with patch("chassis.outbox.new_id", lambda: next(ids)):
+        with _naming(outbox, ids):
             outcomes = await work.answer_many("earn_points", asks, give, pb.EarnPointsResponse)
     assert all(isinstance(outcome, pb.EarnPointsResponse) for outcome in outcomes), outcomes
     await engine.dispose()
@@ -160,9 +162,20 @@ async def _enrol(transaction: Transaction, *, name: str) -> None:
     ]
     await upsert_customers(transaction, [UpsertCustomer(each) for each in customers])
     ids = iter([f"m-{name}-{slot}" for slot in range(BATCH)])
-    with patch("member.use_cases.memberships.new_id", lambda: next(ids)):
+    with _naming(memberships, ids):
         commands = [memberships.EnrolCustomer(Holder(each.customer_id, GENERAL), JANUARY) for each in customers]
         await memberships.enrol_customers(transaction, commands)
+
+
+@contextmanager
+def _naming(module: Any, names: Iterator[str]) -> Iterator[None]:
+    """While it lasts, what the module makes is named by us, so that the names carry the marks."""
+    made = module.new_id
+    module.new_id = lambda: next(names)
+    try:
+        yield
+    finally:
+        module.new_id = made
 
 
 async def enrol(channel: grpc.aio.Channel, count: int) -> None:
