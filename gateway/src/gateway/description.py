@@ -24,6 +24,7 @@ TAGS = [
     {"name": "package migration", "description": "Plans that make members of package customers, and their runs."},
     {"name": "points", "description": "Points, their statement, holds, spending, transfers and pools."},
     {"name": "earning", "description": "What members earn by which rules, and points that ripen."},
+    {"name": "coupons", "description": "Coupons, codes, quotes and redemptions; templates and their figures."},
     {"name": "tasks", "description": "Tasks, sign-ins, streaks and what they give."},
     {"name": "activities", "description": "Activities, registrations, waiting lists and checking in."},
     {"name": "clubs", "description": "VIP clubs: their rules, who joins and leaves."},

@@ -32,7 +32,7 @@ from member.use_cases.coupons import ClaimCode, ExpireCoupons, IssueCoupon, Void
 from member.use_cases.customers import UpsertCustomer, upsert_customers
 from member.wire import FACTS
 from sqlalchemy import text
-from sqlalchemy.ext.asyncio import create_async_engine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from services.member.tests.coupon_machine import ACTS, SHAPES, Game
 from services.member.tests.coupon_steps import CALENDAR, order, prove_coupons, use_command
@@ -176,13 +176,23 @@ def test_a_book_agrees_with_the_model_for_long() -> None:
 class PostgresGame(Game):
     """Templates and customers of its own in a database that all games share."""
 
-    def __init__(self, name: str, runner: asyncio.Runner, work: Work) -> None:
+    def __init__(self, name: str, runner: asyncio.Runner, engine: AsyncEngine) -> None:
         super().__init__(name)
-        self.runner, self.work = runner, work
+        self.runner = runner
+        self.connection = runner.run(engine.connect().start())
+        self.transaction = Transaction(self.connection, RECORDED_AT, FACTS)
+        self.moves = 0
         self.run(self._set_up)
 
     def run(self, act: Callable[[Transaction], Awaitable[T]]) -> T:
-        return self.runner.run(self.work.run(act))
+        """A game is one transaction, as a long batch is: what it costs is the statements."""
+        return self.runner.run(_awaited(act(self.transaction)))
+
+    def agree(self) -> None:
+        """Looked at every few moves, and at the end."""
+        self.moves += 1
+        if self.moves % 5 == 0:
+            super().agree()
 
     async def _set_up(self, transaction: Transaction) -> None:
         await upsert_customers(transaction, [UpsertCustomer(customer(each)) for each in self.customers])
@@ -256,7 +266,18 @@ class PostgresGame(Game):
         return self.run(act)
 
     def finish(self) -> None:
-        """What is claimed is proven at the end, for all games at once."""
+        """Kept, so that what is claimed is proven at the end, for all games at once."""
+        super().agree()
+        self.runner.run(_kept(self.connection))
+
+
+async def _awaited(act: Awaitable[T]) -> T:
+    return await act
+
+
+async def _kept(connection: AsyncConnection) -> None:
+    await connection.commit()
+    await connection.close()
 
 
 def plain_code(name: str) -> str:
@@ -274,14 +295,13 @@ def play_on(database: Database, games: settings) -> None:
     """Games through PostgreSQL, one after another on one connection, proven at the end."""
     with asyncio.Runner() as runner:
         engine = create_async_engine(async_url(database.url), pool_size=1)
-        work = Work(engine, FACTS, now=lambda: RECORDED_AT)
         names = (f"g{number}" for number in range(1_000_000))
 
         class PostgresMachine(CouponMachine):
-            begin = staticmethod(lambda: PostgresGame(next(names), runner, work))
+            begin = staticmethod(lambda: PostgresGame(next(names), runner, engine))
 
         run_state_machine_as_test(PostgresMachine, settings=games)
-        runner.run(prove_coupons(work))
+        runner.run(prove_coupons(Work(engine, FACTS)))
         runner.run(engine.dispose())
 
 
