@@ -73,7 +73,7 @@ def servers() -> Iterator[Servers]:
 async def measured(among: Servers, family: str, service: str, scopes: Sequence[str]) -> AsyncIterator[Measured]:
     """The service that the family's own file starts (`run_process(with_empty_method(...))`), migrated and serving."""
     key, port = new_key(), free_port()
-    write_jwks(among.folder / "jwks.json", key)
+    write_jwks(among.folder / f"{service}.jwks.json", key)
     database = await migrated(among, family, service)
     server = _start(family, "serve", among, database, TOUCHSTONE_GRPC_PORT=str(port))
     token = Minter(key).mint("benchmark", scopes)
@@ -103,14 +103,19 @@ def _start(family: str, command: str, among: Servers, database: Database, **sett
         "TOUCHSTONE_DATABASE_URL": database.url,
         "TOUCHSTONE_MIGRATION_DATABASE_URL": database.owner_url,
         "TOUCHSTONE_NATS_URL": among.nats.url,
-        "TOUCHSTONE_JWKS": str(among.folder / "jwks.json"),
+        "TOUCHSTONE_JWKS": str(among.folder / f"{database.name}.jwks.json"),
+        "TOUCHSTONE_TIMED_WORK": "false",
         "TOUCHSTONE_BIND_HOST": "127.0.0.1",
         "TOUCHSTONE_LOG_LEVEL": "WARNING",
         **settings,
     }
     # -P: a benchmark beside the family is called like a library.
     return Child(
-        Launch([sys.executable, "-P", family, command], among.folder / f"{command}.log", environment=environment)
+        Launch(
+            [sys.executable, "-P", family, command],
+            among.folder / f"{database.name}-{command}.log",
+            environment=environment,
+        )
     )
 
 
