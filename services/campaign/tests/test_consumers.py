@@ -140,7 +140,12 @@ async def test_what_member_tells_becomes_events_and_tags(served: Serving) -> Non
     earned = member.PointsEarned(**of_ann, points=10, balance_after=510, account_version=4)
     household = member_pb2.CUSTOMER_KIND_HOUSEHOLD
     registered = member.CustomerRegistered(customer_id="ann", kind=household, occurred_at=to_proto(NOON), revision=1)
-    await tell(served, "member", [registered, enrolled, earned, tier_changed(1, ("", "basic"), (0, 0))])
+    # Points of a person, and of another program, are none of the customer's balance.
+    others = [
+        member.PointsEarned(**of_ann, points=1, balance_after=1, account_version=9, person_id="p-1"),
+        member.PointsRedeemed(**of_ann, points=1, balance_after=2, account_version=9, program_id="club"),
+    ]
+    await tell(served, "member", [registered, enrolled, earned, *others, tier_changed(1, ("", "basic"), (0, 0))])
     assert await made(served) == {("welcome", "ann"), ("rich", "ann")}
     await tell(served, "member", [tier_changed(2, ("basic", "gold"), (0, 2))])
     assert ("up", "ann") in await made(served)
