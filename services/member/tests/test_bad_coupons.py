@@ -18,6 +18,7 @@ OUT_OF_RANGE = Timestamp(seconds=-1)
 WHEN = to_proto(day(1))
 DAYS = coupon_pb2.CouponValidity(days=1)
 MISTYPED = "0123456789ABCDE"
+NONE: Any = 99  # a number that no enumeration has
 
 
 def terms(**changes: Any) -> coupon_pb2.CouponTerms:
@@ -38,7 +39,7 @@ def put(**changes: Any) -> pb.PutCouponTemplateRequest:
 
 def order(**changes: Any) -> coupon_pb2.CouponOrder:
     """An order of one line."""
-    line = {"product_id": "p", "unit_price_minor_units": 100, "quantity": 1}
+    line: dict[str, Any] = {"product_id": "p", "unit_price_minor_units": 100, "quantity": 1}
     return coupon_pb2.CouponOrder(currency="CNY", lines=[coupon_pb2.CouponOrderLine(**line | changes)])
 
 
@@ -87,14 +88,14 @@ BAD: list[tuple[str, Message, list[str]]] = [
     ("PutCouponTemplate", put(validity=SPAN), ["terms.validity.fixed.end"]),
     ("PutCouponTemplate", put(minimum_spend_minor_units=-1), ["terms.minimum_spend_minor_units"]),
     ("PutCouponTemplate", put(limits=coupon_pb2.CouponLimits(issued=LARGEST)), ["terms.limits.issued"]),
-    ("PutCouponTemplate", put(limits=coupon_pb2.CouponLimits(period=99)), ["terms.limits.period"]),
+    ("PutCouponTemplate", put(limits=coupon_pb2.CouponLimits(period=NONE)), ["terms.limits.period"]),
     ("PutCouponTemplate", put(scope=coupon_pb2.CouponScope(families=["a", "é"])), ["terms.scope.families[1]"]),
     ("PutCouponTemplate", put(channels=["x"] * 201), ["terms.channels"]),
     ("PutCouponTemplate", put(audience=[coupon_pb2.CouponAudience()]), ["terms.audience[0].program_id"]),
     ("ActivateCouponTemplate", asked(pb.ActivateCouponTemplateRequest, template_id=""), ["template_id"]),
     ("EndCouponTemplate", asked(pb.EndCouponTemplateRequest, reason=" "), ["reason"]),
     ("GetCouponTemplate", asked(pb.GetCouponTemplateRequest, version=-1), ["version"]),
-    ("ListCouponTemplates", pb.ListCouponTemplatesRequest(state=99), ["state"]),
+    ("ListCouponTemplates", pb.ListCouponTemplatesRequest(state=NONE), ["state"]),
     ("ListCouponTemplates", pb.ListCouponTemplatesRequest(page_size=501), ["page_size"]),
     ("GetCouponFigures", asked(pb.GetCouponFiguresRequest, as_of=OUT_OF_RANGE), ["as_of"]),
     ("ListCouponAudit", asked(pb.ListCouponAuditRequest, page_token="bm90YW51bWJlcg"), ["page_token"]),
@@ -145,7 +146,7 @@ BAD: list[tuple[str, Message, list[str]]] = [
     ("VerifyCode", pb.VerifyCodeRequest(code=MISTYPED), ["code"]),
     ("VerifyCode", pb.VerifyCodeRequest(code="GOODCODE", channel="a b"), ["channel"]),
     ("GetCoupon", pb.GetCouponRequest(customer_id="c-1", coupon_id="\n"), ["coupon_id"]),
-    ("ListCoupons", pb.ListCouponsRequest(customer_id="c-1", states=[99]), ["states[0]"]),
+    ("ListCoupons", pb.ListCouponsRequest(customer_id="c-1", states=[NONE]), ["states[0]"]),
     ("ListCoupons", pb.ListCouponsRequest(customer_id="c-1", page_token="bm90YWtleQ"), ["page_token"]),
     ("VoidCoupon", asked(pb.VoidCouponRequest, coupon_id="x" * 65), ["coupon_id"]),
     ("BatchVoidCoupons", pb.BatchVoidCouponsRequest(requests=[asked(pb.VoidCouponRequest)] * 1001), ["requests"]),

@@ -24,6 +24,7 @@ from member.domain.coupon import (
 from member.domain.coupon_acts import Reserved
 from member.domain.coupon_code import new_code, read_code
 from member.domain.coupon_template import (
+    AmountOff,
     Audience,
     Fixed,
     Lasting,
@@ -128,7 +129,7 @@ async def test_what_was_issued_keeps_its_version_and_the_newest_limits_hold_for_
     old = [await issued(work) for _ in range(2)]
     with pytest.raises(StockBelowUse):
         await activated(work, terms(limits=Limits(issued=1)))
-    await activated(work, terms(discount=replace(terms().discount, amount_minor=500), limits=Limits(issued=3, used=1)))
+    await activated(work, terms(discount=AmountOff(5_00), limits=Limits(issued=3, used=1)))
     new = await issued(work)
     assert [each.version for each in (*old, new)] == [1, 1, 2]
     assert kinds(await issue(work, issue_command())) == ["StockExhausted"]
@@ -359,7 +360,7 @@ def test_terms_that_no_coupon_could_have_are_malformed() -> None:
         coupon_templates.PutTemplate(
             TemplateId("t"),
             terms(
-                discount=replace(terms().discount, amount_minor=0),
+                discount=AmountOff(0),
                 currency="yuan",
                 validity=Fixed(day(1), day(1)),
                 stacking=Stacking(group_limit=1),
