@@ -19,7 +19,7 @@ _KEYS_MAX = 1000
 
 
 class Reader(Generic[K, V]):
-    """Finds things by their keys, for many calls at once.
+    """Finds things by their keys, for many calls at once; `find` is one statement.
 
     One read is under way at a time; calls that come meanwhile wait for the next one, which begins at once. So a lone
     call waits for nothing, and a busy service shares each read among all callers that are there.
@@ -54,7 +54,7 @@ class Reader(Generic[K, V]):
 
     async def _answer(self, waiting: dict[K, list[asyncio.Future[V | None]]]) -> None:
         try:
-            async with self._work.reading() as connection:
+            async with self._work.looking_up() as connection:
                 found = await self._find(connection, waiting)
         except Exception as error:  # noqa: BLE001 - each caller gets it, and the next read is tried
             for future in _open(waiting):

@@ -205,6 +205,12 @@ class Work:
         async with self._engine.connect() as connection:
             yield await connection.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
 
+    @asynccontextmanager
+    async def looking_up(self) -> AsyncIterator[AsyncConnection]:
+        """For one statement that reads: it is a snapshot of its own, and costs one round trip instead of three."""
+        async with self._engine.connect() as connection:
+            yield await connection.execution_options(isolation_level="AUTOCOMMIT")
+
     async def finish(self) -> None:
         """Waits for the transactions that callers have already left."""
         while self._running:
