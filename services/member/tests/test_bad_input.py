@@ -68,6 +68,7 @@ UNKNOWN: list[tuple[str, Message, str]] = [
     ("HoldPoints", hold_request(5, "c-1"), "INSUFFICIENT_BALANCE"),
     ("ConfirmHold", hold_end(points_pb.ConfirmHoldRequest), "HOLD_NOT_FOUND"),
     ("ReleaseHold", hold_end(points_pb.ReleaseHoldRequest), "HOLD_NOT_FOUND"),
+    ("ReleaseHold", hold_end(points_pb.ReleaseHoldRequest, hold_id="shop:o-1"), "HOLD_NOT_FOUND"),
     ("GetPointsBalance", points_pb.GetPointsBalanceRequest(customer_id="nobody"), "MEMBER_NOT_FOUND"),
     ("ListPointsEntries", points_pb.ListPointsEntriesRequest(customer_id="nobody"), "MEMBER_NOT_FOUND"),
 ]

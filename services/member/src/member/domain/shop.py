@@ -224,6 +224,11 @@ class Order:
     code: str = ""
     revision: int = 1
 
+    @property
+    def hold_id(self) -> str:
+        """The hold of its points: the service's own, which no caller ends past the order."""
+        return f"shop:{self.order_id}"
+
     def fulfilled(self, at: datetime) -> "Order":
         """The order whose thing was handed over; refuses OrderEnded, and OrderOverdue where the hold is over."""
         self._check_open()

@@ -108,7 +108,7 @@ async def fulfil_order(transaction: Transaction, command: EndOrder) -> Order:
     found = await _found(transaction, command)
     order = found.fulfilled(max(command.occurred_at, found.placed_at))
     assert order.ended_at is not None
-    end = HoldEnd(f"{order.order_id}:fulfilled", order.order_id, order.ended_at)
+    end = HoldEnd(f"{order.order_id}:fulfilled", order.hold_id, order.ended_at)
     try:
         await confirm_hold(transaction, ConfirmHold(order.holder.customer_id, end, None))
     except (HoldEnded, HoldExpired):
@@ -122,7 +122,7 @@ async def cancel_order(transaction: Transaction, command: EndOrder) -> Order:
     order = found.cancelled(max(command.occurred_at, found.placed_at))
     assert order.ended_at is not None
     await store.put_back(transaction.connection, [order.item_id])
-    end = HoldEnd(f"{order.order_id}:cancelled", order.order_id, order.ended_at)
+    end = HoldEnd(f"{order.order_id}:cancelled", order.hold_id, order.ended_at)
     with suppress(HoldEnded, HoldExpired):  # of a hold that ended by itself the points are free already
         await release_hold(transaction, ReleaseHold(order.holder.customer_id, end))
     return await _saved(transaction, order)
@@ -181,7 +181,7 @@ async def _paid(transaction: Transaction, item: Item, order: Order, calendar: Ca
     reason = f"shop item {item.item_id}"
     if order.fulfil_until is not None:
         held = HoldPoints(
-            order.order_id, order.holder, order.points, reason, order.placed_at, expires_at=order.fulfil_until
+            order.hold_id, order.holder, order.points, reason, order.placed_at, expires_at=order.fulfil_until
         )
         await hold_points(transaction, held)
         return order

@@ -10,7 +10,7 @@ from chassis.consumers import Delivery
 from chassis.errors import InvalidArgument
 from chassis.ids import check_id, check_request_id, named_id
 from chassis.money import Money
-from ledger import EntryRecord
+from ledger import EntryRecord, HoldNotFound
 from touchstone.billing.v1 import billing_events_pb2
 from touchstone.member.v1 import member_pb2, points_pb2
 from touchstone.member.v1 import points_service_pb2 as points_pb
@@ -161,9 +161,12 @@ def order_from_delivery(delivery: Delivery[billing_events_pb2.AccountCharged]) -
 
 
 def _hold_end(use_case: str, request: points_pb.ConfirmHoldRequest | points_pb.ReleaseHoldRequest) -> HoldEnd:
+    hold_id = check_id("hold_id", request.hold_id)
+    if ":" in hold_id:  # a fee or an order of the shop: held by the service itself, which ends it itself
+        raise HoldNotFound("the customer has no such hold", hold=hold_id)
     return HoldEnd(
         transaction_id_of(use_case, request.request_id),
-        check_id("hold_id", request.hold_id),
+        hold_id,
         occurred_at=times.from_proto(request.occurred_at, "occurred_at"),
     )
 
