@@ -93,7 +93,7 @@ async def put_template(transaction: Transaction, command: PutTemplate) -> Templa
     put = replace(fresh, latest_version=version, revision=fresh.revision + 1)
     await store.save_draft(connection, template_id, version, command.terms, recorded_at=transaction.recorded_at)
     await store.save_template(connection, put)
-    await _note(transaction, put, "put", version, actor=command.actor)
+    await _note(transaction, put, "put", actor=command.actor)
     await _tell(transaction, put)
     return TemplateVersion(put, version, command.terms)
 
@@ -123,7 +123,7 @@ async def activate_template(transaction: Transaction, command: ActivateTemplate)
         revision=template.revision + 1,
     )
     await store.save_template(connection, active)
-    await _note(transaction, active, "activated", draft.version, actor=command.actor)
+    await _note(transaction, active, "activated", actor=command.actor)
     await _tell(transaction, active)
     return TemplateVersion(active, draft.version, draft.terms)
 
@@ -133,7 +133,7 @@ async def end_template(transaction: Transaction, command: EndTemplate) -> Templa
     template = await _locked(transaction, command.template_id)
     ended = replace(template, state=TemplateState.ENDED, revision=template.revision + 1)
     await store.save_template(transaction.connection, ended)
-    await _note(transaction, ended, "ended", ended.active_version, actor=command.actor, reason=command.reason)
+    await _note(transaction, ended, "ended", actor=command.actor, reason=command.reason)
     await _tell(transaction, ended)
     return await _version(transaction.connection, ended, ended.active_version or ended.latest_version)
 
@@ -185,9 +185,8 @@ async def _version(connection: Connection, template: Template, version: int) -> 
     return TemplateVersion(template, version, terms[template.template_id, version])
 
 
-async def _note(
-    transaction: Transaction, template: Template, act: str, version: int, *, actor: str, reason: str = ""
-) -> None:
+async def _note(transaction: Transaction, template: Template, act: str, *, actor: str, reason: str = "") -> None:
+    version = template.latest_version if act == "put" else template.active_version
     entry = AuditEntry(template.template_id, act, version, actor, reason, transaction.recorded_at)
     await store.note(transaction.connection, entry)
 

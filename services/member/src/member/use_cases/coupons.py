@@ -1,6 +1,6 @@
 """Give coupons to members, let them claim codes, withdraw coupons, and end those whose time has come."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TypeVar
@@ -14,10 +14,12 @@ from member.domain.coupon_acts import Issue, Void
 from member.domain.coupon_book import Book
 from member.domain.coupon_code import Code, new_code
 from member.domain.coupon_template import TemplateId
+from member.domain.customer import CustomerId, PersonId
 from member.domain.membership import Holder
 from member.domain.text import check_reason
 from member.store import coupon_books, coupon_codes, coupon_lists, customers
 from member.store.coupon_books import Counting, Wanted
+from member.store.coupon_codes import KnownCode
 
 EXPIRIES_PER_ROUND = 500
 
@@ -121,17 +123,7 @@ async def claim_codes(
     asked = [command for command in commands if command.caller not in held_back]
     persons = await customers.existing_persons(connection, {command.holder.customer_id for command in asked})
     known = await coupon_codes.find_codes(connection, {command.code.text for command in asked})
-    wanted = Wanted(
-        at=max(command.occurred_at for command in commands),
-        counting=Counting.NOTHING,
-        holders=frozenset(
-            HolderKey.of(known[command.code.text].template_id, command.holder)
-            for command in asked
-            if command.code.text in known
-        ),
-        coupon_ids=frozenset(each.coupon_id for each in known.values()),
-        persons=persons,
-    )
+    wanted = _claimable(asked, known, persons, at=max(command.occurred_at for command in commands))
     book = await coupon_books.load_book_for_update(connection, wanted, calendar)
 
     def claim(command: ClaimCode) -> Coupon:
@@ -194,6 +186,24 @@ def attempt(act: Callable[[C], T], command: C) -> T | Refusal:
         raise
     except Refusal as refusal:
         return refusal
+
+
+def _claimable(
+    asked: Sequence[ClaimCode],
+    known: Mapping[str, KnownCode],
+    persons: Mapping[CustomerId, set[PersonId]],
+    *,
+    at: datetime,
+) -> Wanted:
+    """The coupons of the codes, and the counters of those who ask for them."""
+    found = [(known[command.code.text], command.holder) for command in asked if command.code.text in known]
+    return Wanted(
+        at,
+        Counting.NOTHING,
+        holders=frozenset(HolderKey.of(each.template_id, holder) for each, holder in found),
+        coupon_ids=frozenset(each.coupon_id for each, _ in found),
+        persons=persons,
+    )
 
 
 def _issue(command: IssueCoupon) -> Issue:
