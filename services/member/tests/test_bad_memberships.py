@@ -1,6 +1,6 @@
 """Bad input of MembershipService over real gRPC: each refusal names its field or its reason, and nothing is stored."""
 
-from typing import Any
+from typing import Any, cast
 
 from chassis.ids import new_id
 from chassis.testing.serving import Serving
@@ -94,7 +94,7 @@ BAD: list[tuple[str, Message, list[str]]] = [
     ("PutProgram", put(time_zone="../../etc/passwd"), ["program.time_zone"]),
     ("PutProgram", put(moves=MOVES(validity_days=5, validity_years=1)), ["program.moves.validity_years"]),
     ("PutProgram", put(moves=MOVES(grace_days=-1)), ["program.moves.grace_days"]),
-    ("PutProgram", put(moves=MOVES(evaluated_every=77)), ["program.moves.evaluated_every"]),
+    ("PutProgram", put(moves=MOVES(evaluated_every=cast(Any, 77))), ["program.moves.evaluated_every"]),
     ("DraftProgram", pb.DraftProgramRequest(program=document()), ["request_id"]),
     ("DraftProgram", asking(member_pb2.Requirement()), [SECOND]),
     ("DraftProgram", asking(points(at_least=0)), [f"{SECOND}.points.at_least"]),
@@ -116,7 +116,7 @@ BAD: list[tuple[str, Message, list[str]]] = [
     ),
     (
         "DraftProgram",
-        asking(member_pb2.Requirement(services=member_pb2.ServicesRequirement(at_least=1, kinds=[99]))),
+        asking(member_pb2.Requirement(services=member_pb2.ServicesRequirement(at_least=1, kinds=cast(Any, [99])))),
         [f"{SECOND}.services.kinds[0]"],
     ),
     ("ActivateProgram", activate(program_id=""), ["program_id"]),
@@ -206,45 +206,55 @@ async def test_bad_input_names_its_field_and_stores_nothing(served: Serving, bos
     assert [violation.field for violation in nameless.violations] == ["program.program_id"]
 
 
-async def test_a_program_goes_its_way_from_draft_to_history_over_grpc(served: Serving, boss: Stubs) -> None:
-    await become_member(boss)
-    requirement = member_pb2.Requirement(
-        all=member_pb2.RequirementList(
-            of=[
-                member_pb2.Requirement(
-                    services=member_pb2.ServicesRequirement(at_least=1, kinds=[member_pb2.SUBSCRIBER_KIND_TV])
-                ),
-                member_pb2.Requirement(
-                    tenure=member_pb2.TenureRequirement(days=3, since=member_pb2.TENURE_SINCE_ENROLMENT)
-                ),
-            ]
-        )
-    )
+def services_and_tenure() -> member_pb2.Requirement:
+    """A TV line and three days as a member."""
+    line = member_pb2.ServicesRequirement(at_least=1, kinds=[member_pb2.SUBSCRIBER_KIND_TV])
+    tenure = member_pb2.TenureRequirement(days=3, since=member_pb2.TENURE_SINCE_ENROLMENT)
+    both = [member_pb2.Requirement(services=line), member_pb2.Requirement(tenure=tenure)]
+    return member_pb2.Requirement(all=member_pb2.RequirementList(of=both))
+
+
+def ready_made() -> member_pb2.Program:
+    """The ready-made program with another way to silver."""
     first = member_pb2.Tier(tier_id="standard", display_name="Standard", earn_rate_percent=100)
-    silver = member_pb2.Tier(tier_id="silver", display_name="Silver", rank=1, requirement=requirement)
+    silver = member_pb2.Tier(tier_id="silver", display_name="Silver", rank=1, requirement=services_and_tenure())
     gold = member_pb2.Tier(tier_id="gold", display_name="Gold", rank=2, points_required=1000)
-    wanted = document(program_id="general", tiers=[first, silver, gold], moves=MOVES(grace_days=5))
-    drafted = await boss.memberships.DraftProgram(pb.DraftProgramRequest(request_id=new_id(), program=wanted))
-    assert (drafted.version.program.revision, drafted.version.drafted_by) == (2, "boss")
-    assert drafted.version.program.tiers[1].requirement == requirement
+    return document(program_id="general", tiers=[first, silver, gold], moves=MOVES(grace_days=5))
+
+
+async def test_a_version_is_drafted_previewed_and_put_in_force_once(served: Serving, boss: Stubs) -> None:
+    await become_member(boss)
+    drafting = pb.DraftProgramRequest(request_id=new_id(), program=ready_made())
+    drafted = (await boss.memberships.DraftProgram(drafting)).version
+    assert (drafted.program.revision, drafted.drafted_by) == (2, "boss")
+    assert drafted.program.tiers[1].requirement == services_and_tenure()
+    assert (await boss.memberships.DraftProgram(drafting)).version == drafted
     seen = await boss.memberships.PreviewProgram(preview(version=2, as_of=to_proto(day(5))))
     assert (seen.judged, seen.would_rise, seen.would_fall, seen.members) == (1, 1, 0, 1)
     asked = activate(version=2, active_from=to_proto(day(4)))
     activation = (await boss.memberships.ActivateProgram(asked)).activation
     assert (activation.sequence, activation.activated_by) == (2, "boss")
     assert (await boss.memberships.ActivateProgram(asked)).activation == activation
-    forecast = await boss.memberships.ForecastTier(pb.ForecastTierRequest(customer_id="c-1", as_of=to_proto(day(2))))
-    assert [each.measure for each in forecast.next.missing] == ["points"]
-    forecast = await boss.memberships.ForecastTier(pb.ForecastTierRequest(customer_id="c-1", as_of=to_proto(JANUARY)))
+    listing = pb.ListProgramVersionsRequest(program_id="general", page_size=1)
+    versions = await boss.memberships.ListProgramVersions(listing)
+    listing.page_token = versions.next_page_token
+    rest = await boss.memberships.ListProgramVersions(listing)
+    assert [each.program.revision for each in (*versions.versions, *rest.versions)] == [2, 1]
+
+
+async def test_a_member_rises_by_a_version_and_leaves(served: Serving, boss: Stubs) -> None:
+    await become_member(boss)
+    await boss.memberships.DraftProgram(pb.DraftProgramRequest(request_id=new_id(), program=ready_made()))
+    await boss.memberships.ActivateProgram(activate(version=2, active_from=to_proto(day(2))))
+    asked = pb.ForecastTierRequest(customer_id="c-1", as_of=to_proto(day(2)))
+    forecast = await boss.memberships.ForecastTier(asked)
+    assert [(each.measure, each.missing) for each in forecast.next.missing] == [("tenure", 1)]
+    assert forecast.next.missing[0].reached_at == to_proto(day(3))
     assert not forecast.HasField("keeping")
     judged = await boss.memberships.EvaluateTiers(pb.EvaluateTiersRequest(request_id=new_id(), as_of=to_proto(day(4))))
     assert judged.upgraded == 1
     history = (await boss.memberships.ListTierHistory(pb.ListTierHistoryRequest(customer_id="c-1"))).tiers
     assert [(line.tier_id, line.program_version) for line in history] == [("silver", 2), ("standard", 1)]
-    versions = await boss.memberships.ListProgramVersions(
-        pb.ListProgramVersionsRequest(program_id="general", page_size=1)
-    )
-    assert versions.next_page_token
     left = await boss.memberships.Leave(leave(occurred_at=to_proto(day(6))))
     assert left.points_given_up == 0
     assert not (await boss.memberships.ListMemberships(pb.ListMembershipsRequest(customer_id="c-1"))).members

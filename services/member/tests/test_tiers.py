@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -122,57 +122,58 @@ def random_requirement(dice: random.Random, depth: int = 0) -> Requirement:
     return dice.choice(leaves)
 
 
-async def populate(work: Work, dice: random.Random, ids: list[str]) -> None:
-    """Customers with lines, members of a program, with points and spend over two years."""
+def random_lines(dice: random.Random) -> tuple[Subscriber, ...]:
+    """Up to four service lines, some of which are in service no more."""
+    lines = []
+    for place in range(dice.randint(0, 4)):
+        since = dice.randint(-600, 400)
+        until = dice.choice([None, day(since + dice.randint(1, 500))])
+        kind = dice.choice(list(SubscriberKind))
+        lines.append(Subscriber(SubscriberId(f"s-{place}"), kind, day(since), in_service_until=until))
+    return tuple(lines)
 
-    def lines() -> tuple[Subscriber, ...]:
-        kinds = [dice.choice(list(SubscriberKind)) for _ in range(dice.randint(0, 4))]
-        return tuple(
-            Subscriber(
-                SubscriberId(f"s-{place}"),
-                kind,
-                day(since := dice.randint(-600, 400)),
-                in_service_until=dice.choice([None, day(since + dice.randint(1, 500))]),
-            )
-            for place, kind in enumerate(kinds)
+
+def random_grants(dice: random.Random, begun: Sequence[Standing]) -> list[Grant]:
+    """Up to five earnings of each member."""
+    return [
+        Grant(
+            f"{standing.member.customer_id}/{number}",
+            dice.choice(DICE_KINDS),
+            "dice",
+            day(5 * dice.randint(0, 140)),
+            (Share(standing.member.member_id, dice.randint(1, 400), None),),
         )
+        for standing in begun
+        for number in range(dice.randint(0, 5))
+    ]
+
+
+def random_spending(dice: random.Random, ids: Sequence[str]) -> list[Spending]:
+    """Up to four payments of each customer."""
+    return [
+        Spending(
+            f"{each}/{number}",
+            CustomerId(each),
+            dice.random() < 0.5,
+            Money(dice.randint(1, 40_000), "CNY"),
+            day(5 * dice.randint(0, 140)),
+        )
+        for each in ids
+        for number in range(dice.randint(0, 4))
+    ]
+
+
+async def populate(work: Work, dice: random.Random, ids: Sequence[str]) -> None:
+    """Customers with lines, as members or a person of them, with points and spend over two years."""
 
     async def act(transaction: Transaction) -> None:
-        put = [customer(each, subscribers=lines(), registered_at=day(dice.randint(-800, 0))) for each in ids]
+        put = [customer(each, subscribers=random_lines(dice), registered_at=day(dice.randint(-800, 0))) for each in ids]
         await upsert_customers(transaction, [UpsertCustomer(each) for each in put])
-        begun = await memberships.enrol_customers(
-            transaction,
-            [
-                EnrolCustomer(Holder(CustomerId(each), GENERAL, dice.choice([EVERYBODY, PersonId("p-1")])), day(0))
-                for each in ids
-            ],
-        )
-        assert all(isinstance(each, Standing) for each in begun), begun
-        given = [
-            Grant(
-                f"{standing.member.customer_id}/{number}",
-                dice.choice(DICE_KINDS),
-                "dice",
-                day(5 * dice.randint(0, 140)),
-                (Share(standing.member.member_id, dice.randint(1, 400), None),),
-            )
-            for standing in begun
-            if isinstance(standing, Standing)
-            for number in range(dice.randint(0, 5))
-        ]
-        await points.post_grants(transaction.connection, given, recorded_at=transaction.recorded_at)
-        noted = [
-            Spending(
-                f"{each}/{number}",
-                CustomerId(each),
-                dice.random() < 0.5,
-                Money(dice.randint(1, 40_000), "CNY"),
-                day(5 * dice.randint(0, 140)),
-            )
-            for each in ids
-            for number in range(dice.randint(0, 4))
-        ]
-        await tiers.note_spending(transaction, noted)
+        holders = [Holder(CustomerId(each), GENERAL, dice.choice([EVERYBODY, PersonId("p-1")])) for each in ids]
+        begun = await memberships.enrol_customers(transaction, [EnrolCustomer(holder, day(0)) for holder in holders])
+        grants = random_grants(dice, [standing for standing in begun if isinstance(standing, Standing)])
+        await points.post_grants(transaction.connection, grants, recorded_at=transaction.recorded_at)
+        await tiers.note_spending(transaction, random_spending(dice, ids))
 
     await work.run(act)
 
@@ -198,7 +199,9 @@ async def test_the_statement_reaches_the_tier_that_the_rule_names(work: Work) ->
             for member in found:
                 as_of = at[member.member_id]
                 counted = await count_for_member(connection, rule, member, as_of)
-                expected = rule.tier_reached(counted.measured(rule.measures(rule.tiers), as_of), as_of)
+                measured = counted.measured(rule.measures(rule.tiers), as_of)
+                assert await store.measure_member(connection, rule, list(measured), member, as_of) == measured
+                expected = rule.tier_reached(measured, as_of)
                 assert reached[member.member_id] == expected.rank, (rule.tiers, member, as_of)
             as_of = day(5 * dice.randint(1, 150))
             at_once = await store.judge_members(connection, rule, dict.fromkeys(at, as_of))

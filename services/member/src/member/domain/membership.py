@@ -172,6 +172,16 @@ class TierChanged:
 
 
 @dataclass(frozen=True, slots=True)
+class GiveUp:
+    """Points that a member gives up by leaving, under the name of the transaction that takes them."""
+
+    transaction_id: str
+    member_id: MemberId
+    points: int
+    occurred_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class MemberLeft:
     """Effect: a membership ended."""
 

@@ -184,6 +184,10 @@ class Program:
             end = self.calendar.span(Period.YEAR, end).end
         return end
 
+    def warned_until(self, as_of: datetime) -> datetime:
+        """Members are warned at an instant of what ends not later than this one."""
+        return min(LATEST, as_of + timedelta(days=self.moves.warning_days))
+
     def points_expire_at(self, earned_at: datetime) -> datetime | None:
         """When points earned at an instant expire; None where they never do, or not before the calendar ends."""
         lifetime = timedelta(days=self.points_lifetime_days)

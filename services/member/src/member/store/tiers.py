@@ -210,10 +210,10 @@ async def preview_round(
 
 
 async def warning_round(
-    connection: AsyncConnection, program: Program, until: datetime, *, after: str, as_of: datetime, most: int
+    connection: AsyncConnection, program: Program, *, after: str, as_of: datetime, most: int
 ) -> WarningRound:
-    """The next members whose validity or grace ends after an instant and not later than another, and who meet less
-    than their tier at the first."""
+    """The next members whose validity or grace ends within the days of warning after an instant, and who meet less than
+    their tier at the instant."""
     measures = program.measures(program.tiers)
     measuring = Measuring(program, measures)
     ending = "AND holds_until IS NOT NULL AND holds_until > :as_of AND holds_until <= :until"
@@ -228,7 +228,7 @@ async def warning_round(
         LEFT JOIN judged ON judged.reached < judged.rank
         ORDER BY judged.member_id
     """)  # noqa: S608 - made of constants
-    asked = _pass(program, after, as_of, most) | _held(program) | {"until": until}
+    asked = _pass(program, after, as_of, most) | _held(program) | {"until": program.warned_until(as_of)}
     rows = (await connection.execute(statement, {**measuring.arguments, **asked})).all()
     due = [Warned(member_from_row(row), measuring.read(row)) for row in rows if row.member_id]
     return WarningRound(rows[0].size, rows[0].last or after, due)

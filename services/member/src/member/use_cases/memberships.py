@@ -12,6 +12,7 @@ from chassis.work import Transaction
 from member.domain.customer import EVERYBODY, CustomerId, CustomerNotFound, PersonId, PersonNotFound
 from member.domain.membership import (
     AlreadyEnrolled,
+    GiveUp,
     Holder,
     Member,
     MemberEnrolled,
@@ -107,14 +108,8 @@ async def leave_program(transaction: Transaction, command: LeaveProgram) -> Left
     if balance.balance > 0 and not command.give_up_points:
         raise MemberHasPoints(holder, balance.balance)
     if balance.balance > 0:
-        await post_give_up(
-            connection,
-            member.member_id,
-            balance.balance,
-            source=command.transaction_id,
-            occurred_at=at,
-            recorded_at=transaction.recorded_at,
-        )
+        give_up = GiveUp(command.transaction_id, member.member_id, balance.balance, at)
+        await post_give_up(connection, give_up, recorded_at=transaction.recorded_at)
     left = await members.end_membership(connection, member, left_at=at)
     if left is None:
         raise MemberMoved(member.member_id)

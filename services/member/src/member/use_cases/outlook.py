@@ -2,10 +2,9 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from chassis.calendar import Period
-from chassis.times import LATEST
 from chassis.work import Transaction
 
 from member.domain.forecast import Forecast, forecast
@@ -100,9 +99,8 @@ async def warn_downgrades(transaction: Transaction, command: WarnDowngrades) -> 
         raise ProgramNotFound(command.program_id)
     program = known[command.program_id].at(as_of)
     mark = await programs.warnings_for_update(connection, command.program_id)
-    until = min(LATEST, as_of + timedelta(days=program.moves.warning_days))
     after = (mark.to_member if mark.as_of == as_of else None) or ""
-    found = await tiers.warning_round(connection, program, until, after=after, as_of=as_of, most=command.most)
+    found = await tiers.warning_round(connection, program, after=after, as_of=as_of, most=command.most)
     facts = {each.member.member_id: _warning(program, each, as_of) for each in found.due}
     ends = {member_id: fact.ends_at for member_id, fact in facts.items()}
     new = await tiers.insert_warnings(connection, ends, recorded_at=transaction.recorded_at)

@@ -130,7 +130,7 @@ async def place_members(
     used = {
         change.after.program_id: timelines[change.after.program_id].at(change.after.tier_since) for change in changes
     }
-    moves = await _save(transaction, changes, used, MoveReason.PLACEMENT, note=reason, every=True)
+    moves = await _save(transaction, changes, used, MoveReason.PLACEMENT, note=reason)
     by_member = {move.member.member_id: move for move in moves}
     return [outcome if isinstance(outcome, Refusal) else by_member[outcome.after.member_id] for outcome in outcomes]
 
@@ -210,9 +210,8 @@ async def _save(
     reason: MoveReason,
     *,
     note: str = "",
-    every: bool = False,
 ) -> list[TierMove]:
-    """Write the changes and tell the moves, `every` one or only those to another tier."""
+    """Write the changes and tell the moves; where a grace begins or ends nothing moved."""
     connection = transaction.connection
     written = await tiers.save_changes(
         connection, changes, reason=reason, note=note, recorded_at=transaction.recorded_at
@@ -220,7 +219,7 @@ async def _save(
     moves = [
         _move(known[change.after.program_id], change)
         for change in changes
-        if change.after.member_id in written and (every or change.after.revision > change.before.revision)
+        if change.after.member_id in written and change.after.revision > change.before.revision
     ]
     for move in moves:
         transaction.emit(tier_moved(move))
