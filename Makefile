@@ -25,7 +25,7 @@ MEMBER_PROJECTS := $(wildcard proto/pyproject.toml libs/*/pyproject.toml service
 MEMBERS := $(MEMBER_PROJECTS:/pyproject.toml=)
 IMAGES := member billing campaign touchpoint scoring gateway
 PROTOS := $(shell find proto/touchstone proto/third_party -name '*.proto' 2>/dev/null)
-CHECKED := $(wildcard conftest.py proto libs services gateway infra demo benchmarks tests)
+CHECKED := $(wildcard conftest.py proto libs services gateway infra demo examples benchmarks tests)
 
 # Editable packages do not tell deptry the modules they bring.
 OWN_MODULES := touchstone-proto=touchstone,touchstone-chassis=chassis,touchstone-ledger=ledger,touchstone-local=local

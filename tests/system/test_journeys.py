@@ -1,9 +1,12 @@
-"""Whole journeys through the whole platform, with a process killed, the broker away, and the streams deleted midway."""
+"""Whole journeys through the whole platform, with a process killed, the broker away, and the streams deleted midway;
+and the examples, as their readers run them."""
 
 import asyncio
+import sys
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from datetime import UTC, date, datetime
+from os import environ
 from typing import Any
 
 import grpc
@@ -236,3 +239,45 @@ async def _delete_streams(world: World) -> None:
     for name in ("EVENTS", "INTAKE"):
         await connection.jetstream().delete_stream(name)
     await connection.close()
+
+
+async def example(world: World, *words: str) -> str:
+    """What a script of the examples prints; it must end well."""
+    command = [sys.executable, *words, "--data", str(world.platform.folder.root)]
+    process = await asyncio.create_subprocess_exec(
+        *command, env={**environ, "COLUMNS": "160"}, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
+    )
+    printed = (await process.communicate())[0].decode()
+    assert process.returncode == 0, printed
+    return printed
+
+
+async def test_the_example_of_a_channel_app_shows_what_it_says(world: World) -> None:
+    for _ in range(2):
+        printed = await example(world, "examples/channel_app.py")
+        for line in (
+            "signed in, day 7 of the streak: 5 points and a coupon",
+            "signed in already today",
+            "Fan now; 565 points to Gold",
+            "bought for 200 of 435 points",
+            "11.00 yuan off, 64.00 yuan to pay",
+            "spend 125.00 CNY more",
+            "redeemed 2 coupons",
+            "earned 435, spent 200",
+            "403 NOT_YOUR_CUSTOMER",
+        ):
+            assert line in printed, f"{line}\n{printed}"
+
+
+async def test_the_example_of_boss_migrates_and_takes_it_back(world: World) -> None:
+    printed = await example(world, "examples/boss_migration.py", "--customers", "60")
+    for line in (
+        "60 customers put",
+        "plan.rules[3].condition: line 1, column 57",
+        "the right plan is put as version 1",
+        "0 moves stay",
+    ):
+        assert line in printed, f"{line}\n{printed}"
+    before, after, in_the_end = (line.partition(": ")[2] for line in printed.splitlines() if "members " in line)
+    assert before == in_the_end != after, printed
+    await world.agrees()
