@@ -97,8 +97,7 @@ def machine_on_postgres(engine: AsyncEngine) -> type[LedgerMachine]:
 
     class PostgresMachine(LedgerMachine):
         def __init__(self) -> None:
-            game = next(games)
-            self.accounts = (f"points:game-{game}-anna", f"points:game-{game}-ben")
+            self.accounts = (f"points:{next(games)}-anna", f"points:{next(games)}-ben")
             super().__init__()
             self.ledger = Ledger([ISSUED, REDEEMED])
             self.runner = asyncio.Runner()
@@ -116,8 +115,7 @@ def machine_on_postgres(engine: AsyncEngine) -> type[LedgerMachine]:
             return self.run(lambda c: self.ledger.post(c, commands, recorded_at=NOW))
 
         def balance_at(self, account: str, number: int) -> tuple[int, int]:
-            found = self.run(lambda c: self.ledger.balance(c, AccountId(account), day(number)))
-            return found.balance, found.held
+            return self.run(lambda c: self.ledger.balance(c, AccountId(account), day(number)))[2:4]
 
         def open_lots(self, account: str) -> Counter[float]:
             lots = self.run(lambda c: self.ledger.lots(c, AccountId(account)))

@@ -22,17 +22,22 @@ LONG = "x" * 10_000
 
 
 def redeem(**changes: Any) -> pb.RedeemPointsRequest:
-    values = {"request_id": new_id(), "customer_id": "c-1", "points": 5, "purpose": GIFT}
+    values: dict[str, Any] = {"request_id": new_id(), "customer_id": "c-1", "points": 5, "purpose": GIFT}
     return pb.RedeemPointsRequest(**values | {"occurred_at": to_proto(day(2))} | changes)
 
 
 def reverse(**changes: Any) -> pb.ReversePointsRequest:
-    values = {"request_id": new_id(), "customer_id": "c-1", "transaction_id": "t-1", "reason": "returned"}
+    values: dict[str, Any] = {
+        "request_id": new_id(),
+        "customer_id": "c-1",
+        "transaction_id": "t-1",
+        "reason": "returned",
+    }
     return pb.ReversePointsRequest(**values | {"occurred_at": to_proto(day(3))} | changes)
 
 
 def transfer(**changes: Any) -> pb.TransferPointsRequest:
-    values = {"request_id": new_id(), "customer_id": "c-1", "to_person_id": "p-1", "points": 5}
+    values: dict[str, Any] = {"request_id": new_id(), "customer_id": "c-1", "to_person_id": "p-1", "points": 5}
     return pb.TransferPointsRequest(**values | {"occurred_at": to_proto(day(2))} | changes)
 
 
@@ -41,7 +46,7 @@ def pool(**changes: Any) -> pb.PutPoolRequest:
 
 
 def rules(**changes: Any) -> pb.PutPointsRulesRequest:
-    values = {
+    values: dict[str, Any] = {
         "applies_from": to_proto(day(400)),
         "shortfall": points_pb2.POINTS_SHORTFALL_NEGATIVE,
         "cash_off_points": 100,
@@ -103,7 +108,11 @@ BAD: list[tuple[str, Message, list[str]]] = [
     ("PutPointsRules", rules(cash_off=None), ["rules.cash_off"]),
     ("PutPointsRules", rules(most_transferred_points_a_day=LARGEST), ["rules.most_transferred_points_a_day"]),
     ("GetPointsRules", pb.GetPointsRulesRequest(program_id="a b"), ["program_id"]),
-    ("ListPointsEntries", pb.ListPointsEntriesRequest(customer_id="c-1", classes=[0]), ["classes[0]"]),
+    (
+        "ListPointsEntries",
+        pb.ListPointsEntriesRequest(customer_id="c-1", classes=[points_pb2.POINTS_ENTRY_CLASS_UNSPECIFIED]),
+        ["classes[0]"],
+    ),
     (
         "ListPointsEntries",
         pb.ListPointsEntriesRequest(customer_id="c-1", occurred_from=to_proto(day(2)), occurred_until=to_proto(day(2))),

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -71,133 +71,129 @@ class Games:
         self.runner.close()
 
 
-def machine_on(games: Games) -> type[PointsMachine]:
-    """Every game plays with a household of its own."""
+class UseCasesMachine(PointsMachine):
+    """Every game plays with a household of its own, on what all games share."""
 
-    class UseCasesMachine(PointsMachine):
-        def __init__(self) -> None:
-            super().__init__()
-            games.played += 1
-            self.game = f"g{games.played}"
-            self.customer_id = CustomerId(self.game)
-            self.members = {each.member.holder.person_id: each.member.member_id for each in games.act(self.enrol)}
-            self.persons = {member_id: person_id for person_id, member_id in self.members.items()}
+    games: ClassVar[Games]
 
-        def holder(self, who: str) -> Holder:
-            return Holder(self.customer_id, GENERAL, PersonId(who))
+    def __init__(self) -> None:
+        super().__init__()
+        self.games.played += 1
+        self.game = f"g{self.games.played}"
+        self.customer_id = CustomerId(self.game)
+        self.members = {each.member.holder.person_id: each.member.member_id for each in self.games.act(self.enrol)}
+        self.persons = {member_id: person_id for person_id, member_id in self.members.items()}
 
-        async def enrol(self, transaction: Transaction) -> list[Standing]:
-            household = customer(self.game, persons=tuple(person(who) for who in PERSONS if who))
-            await upsert_customers(transaction, [UpsertCustomer(household)])
-            enrolled = await enrol_customers(
-                transaction, [EnrolCustomer(self.holder(who), JANUARY) for who in PERSONS]
-            )
-            return [each for each in enrolled if isinstance(each, Standing)]
+    def holder(self, who: str) -> Holder:
+        return Holder(self.customer_id, GENERAL, PersonId(who))
 
-        def answer(self, outcome: Any, *balances: PointsBalance) -> Answer:
-            if isinstance(outcome, Refusal):
-                return type(outcome).__name__
-            for each in balances:
-                account = f"points:{each.member_id}"
-                games.seen.append(Seen(account, each.account_version, each.balance, each.held))
-            return {self.persons[each.member_id]: (each.balance, each.held) for each in balances}
+    async def enrol(self, transaction: Transaction) -> list[Standing]:
+        household = customer(self.game, persons=tuple(person(who) for who in PERSONS if who))
+        await upsert_customers(transaction, [UpsertCustomer(household)])
+        enrolled = await enrol_customers(transaction, [EnrolCustomer(self.holder(who), JANUARY) for who in PERSONS])
+        return [each for each in enrolled if isinstance(each, Standing)]
 
-        def one(self, use_case: Callable[[Transaction, Sequence[Any]], Awaitable[Sequence[Any]]], command: Any) -> Any:
-            (outcome,) = games.act(lambda transaction: use_case(transaction, [command]))
-            return outcome
+    def answer(self, outcome: Any, *balances: PointsBalance) -> Answer:
+        if isinstance(outcome, Refusal):
+            return type(outcome).__name__
+        for each in balances:
+            account = f"points:{each.member_id}"
+            self.games.seen.append(Seen(account, each.account_version, each.balance, each.held))
+        return {self.persons[each.member_id]: (each.balance, each.held) for each in balances}
 
-        def booked(self, outcome: Any) -> Answer:
-            return self.answer(outcome) if isinstance(outcome, Refusal) else self.answer(outcome, outcome.balance)
+    def one(self, use_case: Callable[[Transaction, Sequence[Any]], Awaitable[Sequence[Any]]], command: Any) -> Any:
+        (outcome,) = self.games.act(lambda transaction: use_case(transaction, [command]))
+        return outcome
 
-        def spent(self, outcome: Any) -> Answer:
-            if isinstance(outcome, Refusal):
-                return self.answer(outcome)
-            return self.answer(outcome, *(payment.balance for payment in outcome.payments))
+    def booked(self, outcome: Any) -> Answer:
+        return self.answer(outcome) if isinstance(outcome, Refusal) else self.answer(outcome, outcome.balance)
 
-        def do_earn(self, name: str, who: str, points: int, *, on: int, expires: int) -> Answer:
-            command = earning.AwardPoints(
-                f"{self.game}-{name}", self.holder(who), points, "survey", day(on), expires_at=day(expires)
-            )
-            return self.booked(self.one(earning.award_points, command))
+    def spent(self, outcome: Any) -> Answer:
+        if isinstance(outcome, Refusal):
+            return self.answer(outcome)
+        return self.answer(outcome, *(payment.balance for payment in outcome.payments))
 
-        def do_redeem(self, name: str, who: str, points: int, *, on: int) -> Answer:
-            command = spending.SpendPoints(f"{self.game}-{name}", self.holder(who), points, "", day(on), Purpose.GIFT)
-            return self.spent(self.one(spending.spend_many, command))
+    def do_earn(self, name: str, who: str, points: int, *, on: int, expires: int) -> Answer:
+        command = earning.AwardPoints(
+            f"{self.game}-{name}", self.holder(who), points, "survey", day(on), expires_at=day(expires)
+        )
+        return self.booked(self.one(earning.award_points, command))
 
-        def do_pay_together(self, name: str, points: int, *, on: int) -> Answer:
-            command = spending.SpendPoints(
-                f"{self.game}-{name}", self.holder(""), points, "", day(on), Purpose.GIFT, from_pool=True
-            )
-            return self.spent(self.one(spending.spend_many, command))
+    def do_redeem(self, name: str, who: str, points: int, *, on: int) -> Answer:
+        command = spending.SpendPoints(f"{self.game}-{name}", self.holder(who), points, "", day(on), Purpose.GIFT)
+        return self.spent(self.one(spending.spend_many, command))
 
-        def do_put_pool(self, persons: tuple[str, ...]) -> None:
-            command = pools.PutPool(self.customer_id, GENERAL, tuple(map(PersonId, persons)), put_by="boss")
-            games.act(lambda transaction: pools.put_pool(transaction, command))
+    def do_pay_together(self, name: str, points: int, *, on: int) -> Answer:
+        command = spending.SpendPoints(
+            f"{self.game}-{name}", self.holder(""), points, "", day(on), Purpose.GIFT, from_pool=True
+        )
+        return self.spent(self.one(spending.spend_many, command))
 
-        def do_transfer(self, name: str, giver: str, receiver: str, points: int, *, on: int) -> Answer:
-            command = transfers.TransferPoints(
-                f"{self.game}-{name}",
-                self.customer_id,
-                GENERAL,
-                PersonId(giver),
-                PersonId(receiver),
-                points,
-                reason="",
-                occurred_at=day(on),
-            )
-            try:
-                done = games.act(lambda t: transfers.transfer_points(t, command, calendar=CALENDAR))
-            except Refusal as refusal:
-                return self.answer(refusal)
-            return self.answer(done, done.giver, done.receiver)
+    def do_put_pool(self, persons: tuple[str, ...]) -> None:
+        command = pools.PutPool(self.customer_id, GENERAL, tuple(map(PersonId, persons)), put_by="boss")
+        self.games.act(lambda transaction: pools.put_pool(transaction, command))
 
-        def do_hold(self, name: str, who: str, points: int, *, on: int, expires: int) -> Answer:
-            command = spending.HoldPoints(
-                f"{self.game}-{name}", self.holder(who), points, "cup", day(on), expires_at=day(expires)
-            )
-            return self.booked(self.one(spending.hold_many, command))
+    def do_transfer(self, name: str, giver: str, receiver: str, points: int, *, on: int) -> Answer:
+        command = transfers.TransferPoints(
+            f"{self.game}-{name}",
+            self.customer_id,
+            GENERAL,
+            PersonId(giver),
+            PersonId(receiver),
+            points,
+            reason="",
+            occurred_at=day(on),
+        )
+        try:
+            done = self.games.act(lambda t: transfers.transfer_points(t, command, calendar=CALENDAR))
+        except Refusal as refusal:
+            return self.answer(refusal)
+        return self.answer(done, done.giver, done.receiver)
 
-        def do_confirm(self, name: str, of: str, points: int | None, *, on: int) -> Answer:
-            end = HoldEnd(f"{self.game}-{name}", f"{self.game}-{of}", day(on))
-            return self.booked(self.one(spending.confirm_many, spending.ConfirmHold(self.customer_id, end, points)))
+    def do_hold(self, name: str, who: str, points: int, *, on: int, expires: int) -> Answer:
+        command = spending.HoldPoints(
+            f"{self.game}-{name}", self.holder(who), points, "cup", day(on), expires_at=day(expires)
+        )
+        return self.booked(self.one(spending.hold_many, command))
 
-        def do_release(self, name: str, of: str, *, on: int) -> Answer:
-            end = HoldEnd(f"{self.game}-{name}", f"{self.game}-{of}", day(on))
-            return self.booked(self.one(spending.release_many, spending.ReleaseHold(self.customer_id, end)))
+    def do_confirm(self, name: str, of: str, points: int | None, *, on: int) -> Answer:
+        end = HoldEnd(f"{self.game}-{name}", f"{self.game}-{of}", day(on))
+        return self.booked(self.one(spending.confirm_many, spending.ConfirmHold(self.customer_id, end, points)))
 
-        def do_reverse(
-            self, name: str, of: str, points: int | None, policy: ReversalShortfall, *, on: int
-        ) -> Answer:
-            command = reversing.ReversePoints(
-                f"{self.game}-{name}", self.customer_id, f"{self.game}-{of}", points, "returned", day(on), policy
-            )
-            outcome = self.one(reversing.reverse_many, command)
-            if isinstance(outcome, Refusal):
-                return self.answer(outcome)
-            return self.answer(outcome, *(each.balance for each in outcome.undone))
+    def do_release(self, name: str, of: str, *, on: int) -> Answer:
+        end = HoldEnd(f"{self.game}-{name}", f"{self.game}-{of}", day(on))
+        return self.booked(self.one(spending.release_many, spending.ReleaseHold(self.customer_id, end)))
 
-        def do_expire(self, on: int) -> None:
-            while games.act(lambda transaction: spending.expire_points(transaction, day(on))).accounts:
-                """Round after round, as the timed job does. Games that are over may be settled further by it."""
+    def do_reverse(self, name: str, of: str, points: int | None, policy: ReversalShortfall, *, on: int) -> Answer:
+        command = reversing.ReversePoints(
+            f"{self.game}-{name}", self.customer_id, f"{self.game}-{of}", points, "returned", day(on), policy
+        )
+        outcome = self.one(reversing.reverse_many, command)
+        if isinstance(outcome, Refusal):
+            return self.answer(outcome)
+        return self.answer(outcome, *(each.balance for each in outcome.undone))
 
-        def looked_at(self) -> range:
-            return range(self.now - 4, self.now + 21, 12)
+    def do_expire(self, on: int) -> None:
+        while self.games.act(lambda transaction: spending.expire_points(transaction, day(on))).accounts:
+            """Round after round, as the timed job does. Games that are over may be settled further by it."""
 
-        def balance_at(self, who: str, number: int) -> tuple[int, int]:
-            found = games.read(lambda c: points.balance_at(c, self.members[PersonId(who)], day(number)))
-            return found.balance, found.held
+    def looked_at(self) -> range:
+        return range(self.now - 4, self.now + 21, 12)
 
-    return UseCasesMachine
+    def balance_at(self, who: str, number: int) -> tuple[int, int]:
+        found = self.games.read(lambda c: points.balance_at(c, self.members[PersonId(who)], day(number)))
+        return found.balance, found.held
 
 
 async def play(databases: Databases, *, games: int, steps: int) -> None:
     """So many games, then everything that the books must say."""
     table = await asyncio.to_thread(Games, await databases(PROCESS))
+    machine = type("Machine", (UseCasesMachine,), {"games": table})
     try:
         played = settings(
             max_examples=games, stateful_step_count=steps, phases=[Phase.generate, Phase.shrink], database=None
         )
-        await asyncio.to_thread(run_state_machine_as_test, machine_on(table), settings=played)
+        await asyncio.to_thread(run_state_machine_as_test, machine, settings=played)
         await asyncio.to_thread(table.runner.run, prove(table.work))
         replayed = await asyncio.to_thread(table.runner.run, check_history(table.work, table.seen))
         assert replayed > games

@@ -232,9 +232,9 @@ async def test_what_is_owed_is_paid_back_by_what_is_earned_next(work: Work) -> N
 async def test_a_transaction_of_somebody_else_is_not_found(work: Work) -> None:
     await enrolled(work, "c-1", "c-2")
     earned = await give(work, 100)
-    for asked in ({"of": earned, "customer_id": CustomerId("c-2")}, {"of": "nothing"}):
+    for of_whom, which in (("c-2", earned), ("c-1", "nothing")):
         with pytest.raises(TransactionNotFound):
-            await reverse(work, **asked)
+            await reverse(work, which, customer_id=CustomerId(of_whom))
 
 
 async def test_points_move_within_a_household_and_keep_their_expiry(work: Work) -> None:
