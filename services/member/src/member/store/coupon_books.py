@@ -156,7 +156,8 @@ async def load_book_for_update(connection: AsyncConnection, wanted: Wanted, cale
     book.coupons |= {each.coupon_id: each for each in found}
     book.issued.update(issued)
     book.persons = wanted.persons
-    book.standings = await find_standings(connection, customers)
+    if any(terms.audience for terms in book.terms.values()):
+        book.standings = await find_standings(connection, customers)
     return book
 
 
