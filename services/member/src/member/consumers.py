@@ -7,10 +7,10 @@ from chassis.calendar import Calendar
 from chassis.consumers import Delivery, Handlers
 from chassis.work import Transaction
 from touchstone.billing.v1 import billing_events_pb2
-from touchstone.member.v1 import care_events_pb2, member_events_pb2
+from touchstone.member.v1 import care_events_pb2, member_events_pb2, program_events_pb2
 
 from member.domain.membership import MemberId
-from member.use_cases.club_terms import check_tiers
+from member.use_cases.club_terms import check_tiers, follow_members
 from member.use_cases.earning import reward_payments
 from member.use_cases.occasions import reward_care, reward_occasions
 from member.use_cases.progress import count_earnings
@@ -54,6 +54,13 @@ async def on_tier_changed(
     await reward_occasions(transaction, upgrades_from_deliveries(deliveries), calendar)
 
 
+async def on_member_left(
+    transaction: Transaction, deliveries: Sequence[Delivery[program_events_pb2.MemberLeft]]
+) -> None:
+    """Who leaves the program leaves its clubs; of who went into another member the clubs go over."""
+    await follow_members(transaction, {MemberId(delivery.message.member_id) for delivery in deliveries})
+
+
 async def on_member_enrolled(
     transaction: Transaction, deliveries: Sequence[Delivery[member_events_pb2.MemberEnrolled]], *, calendar: Calendar
 ) -> None:
@@ -83,6 +90,7 @@ def handlers(calendar: Calendar) -> Handlers:
     listening.on(billing_events_pb2.AccountCharged, partial(on_account_charged, calendar=calendar))
     listening.on(member_events_pb2.CustomerRegistered, on_customer_registered)
     listening.on(member_events_pb2.TierChanged, partial(on_tier_changed, calendar=calendar))
+    listening.on(program_events_pb2.MemberLeft, on_member_left)
     listening.on(member_events_pb2.MemberEnrolled, partial(on_member_enrolled, calendar=calendar))
     listening.on(care_events_pb2.CareDue, partial(on_care_due, calendar=calendar))
     listening.on(member_events_pb2.PointsEarned, partial(on_points_earned, calendar=calendar))

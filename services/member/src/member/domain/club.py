@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import NewType
+from typing import NamedTuple, NewType
 
 from chassis.calendar import Calendar, add_months
 from chassis.errors import AlreadyExists, FieldViolation, NotFound, Refusal, ResourceExhausted
@@ -124,6 +124,13 @@ class Club:
         return 0 < self.capacity <= self.members
 
 
+class ClubMember(NamedTuple):
+    """Who is in a club."""
+
+    member_id: MemberId
+    holder: Holder
+
+
 @dataclass(frozen=True, slots=True)
 class ClubMembership:
     """One membership in a club. `term_ends_at` and `lapses_at` are exclusive ends, None where none is set."""
@@ -153,6 +160,14 @@ class ClubMembership:
         return replace(
             self, state=ClubState.ENDED, ended_at=at, end_reason=reason, lapses_at=None, revision=self.revision + 1
         )
+
+    def parted(self, left_at: datetime) -> "ClubMembership":
+        """The membership or application when its holder has left the program."""
+        return self.ended(max(left_at, self.active_since or self.applied_at), EndReason.LEFT)
+
+    def carried_over(self, into: "ClubMember") -> "ClubMembership":
+        """The membership in the hands of whom its member became one with."""
+        return replace(self, member_id=into.member_id, holder=into.holder, revision=self.revision + 1)
 
     def refused(self, at: datetime) -> "ClubMembership":
         """The application turned down."""

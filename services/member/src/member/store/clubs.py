@@ -25,7 +25,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from member.domain.club import Club, ClubId, ClubMembership, ClubMembershipId, ClubState, EndReason
+from member.domain.club import Club, ClubId, ClubMember, ClubMembership, ClubMembershipId, ClubState, EndReason
 from member.domain.customer import CustomerId, PersonId
 from member.domain.membership import Holder, MemberId
 from member.domain.program import ProgramId
@@ -70,6 +70,19 @@ club_memberships = Table(
     Index("club_memberships_by_member", "member_id", "club_membership_id"),
     Index("club_memberships_due", "due_at", "club_membership_id", postgresql_where=_ACTIVE),
 )
+
+# One that ended in another may have ended in a third since.
+_CARRIED_INTO = text("""
+    WITH RECURSIVE followed AS (
+        SELECT member_id, into_member_id FROM carried_memberships WHERE member_id = ANY(CAST(:members AS text[]))
+        UNION
+        SELECT followed.member_id, carried.into_member_id FROM followed
+        JOIN carried_memberships AS carried ON carried.member_id = followed.into_member_id
+    )
+    SELECT followed.member_id, followed.into_member_id, members.customer_id, members.program_id, members.person_id
+    FROM followed JOIN members ON members.member_id = followed.into_member_id
+    WHERE members.left_at IS NULL
+""")
 
 _PLACES_OFF = text("""
     SELECT clubs.club_id FROM clubs
@@ -168,6 +181,23 @@ async def active_of_members_for_update(connection: AsyncConnection, ids: Collect
     asked = _memberships().where(club_memberships.c.member_id.in_(ids), _ACTIVE)
     ordered = asked.order_by(club_memberships.c.club_membership_id)
     return _read(await connection.execute(ordered.with_for_update(of=club_memberships)))
+
+
+async def open_of_members(connection: AsyncConnection, ids: Collection[MemberId]) -> list[ClubMembership]:
+    """The memberships and applications of these members, by id."""
+    asked = _memberships().where(club_memberships.c.member_id.in_(ids), _OPEN)
+    return _read(await connection.execute(asked.order_by(club_memberships.c.club_membership_id)))
+
+
+async def carried_into(connection: AsyncConnection, ids: Collection[MemberId]) -> dict[MemberId, ClubMember]:
+    """Into which memberships those of these members ended by merges, as far as these go on."""
+    return {
+        MemberId(row.member_id): ClubMember(
+            MemberId(row.into_member_id),
+            Holder(CustomerId(row.customer_id), ProgramId(row.program_id), PersonId(row.person_id)),
+        )
+        for row in await connection.execute(_CARRIED_INTO, {"members": list(ids)})
+    }
 
 
 async def due(connection: AsyncConnection, as_of: datetime, *, limit: int) -> list[ClubMembership]:

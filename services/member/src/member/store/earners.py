@@ -1,6 +1,6 @@
 """Who earns: memberships with the tier held at an instant, and those whose anniversary a day is."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import date, datetime
 from typing import NamedTuple, cast
 
@@ -20,6 +20,7 @@ _TIERS_AT = text("""
     FROM unnest(CAST(:members AS text[]), CAST(:instants AS timestamptz[]))
         WITH ORDINALITY AS asked(member_id, instant, position)
     JOIN members ON members.member_id = asked.member_id
+        AND (members.left_at IS NULL OR members.left_at > asked.instant)
     CROSS JOIN LATERAL (
         SELECT tier_history.tier_id FROM tier_history
         WHERE tier_history.member_id = members.member_id AND tier_history.held_from <= asked.instant
@@ -33,6 +34,7 @@ _NEAREST_MEMBERS = text("""
     FROM unnest(CAST(:customers AS text[]), CAST(:persons AS text[]))
         WITH ORDINALITY AS asked(customer_id, person_id, position)
     JOIN members ON members.customer_id = asked.customer_id AND members.person_id IN (asked.person_id, '')
+        AND members.left_at IS NULL
     ORDER BY asked.position, members.program_id, members.person_id DESC
 """)
 
@@ -48,6 +50,15 @@ _ENROLLED_WITHIN = text("""
 """)
 
 _FIRST_ENROLMENT = text("SELECT min(enrolled_at) AS enrolled_at FROM members WHERE program_id = :program")
+
+
+# A membership that ended in another one by a merge goes on there: what it gets follows.
+_LEFT_FOR_GOOD = text("""
+    SELECT members.member_id FROM members
+    LEFT JOIN carried_memberships AS carried ON carried.member_id = members.member_id
+    WHERE members.member_id = ANY(CAST(:members AS text[])) AND members.left_at IS NOT NULL
+        AND carried.member_id IS NULL
+""")
 
 
 class MemberThen(NamedTuple):
@@ -90,6 +101,12 @@ async def tiers_at(connection: AsyncConnection, asked: Sequence[tuple[MemberId, 
         )
         for row in found
     ]
+
+
+async def left_for_good(connection: AsyncConnection, ids: Collection[MemberId]) -> set[MemberId]:
+    """Which of these members left, and with them whatever they were still to get."""
+    found = await connection.execute(_LEFT_FOR_GOOD, {"members": list(ids)})
+    return {MemberId(row.member_id) for row in found}
 
 
 async def nearest_members(

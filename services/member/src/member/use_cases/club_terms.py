@@ -1,4 +1,5 @@
-"""What time and tiers do to memberships in clubs: terms end or are renewed, a lost tier ends them after a grace."""
+"""What time, tiers and leaving do to memberships in clubs: terms end or are renewed, a lost tier ends them after a
+grace, and who leaves the program leaves its clubs."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from member.domain.club import (
     ClubId,
     ClubMembership,
     ClubMembershipChanged,
+    ClubMembershipId,
     ClubState,
     EndReason,
     lapse,
@@ -52,6 +54,16 @@ async def check_tiers(transaction: Transaction, ids: Collection[MemberId]) -> No
             transaction.emit(ClubMembershipChanged(changed, candidate.tier_since))
 
 
+async def follow_members(transaction: Transaction, ids: Collection[MemberId]) -> None:
+    """What these members had of clubs when they left the program: it ends with them, and so does an application. Where
+    a merge ended the membership in another one, it goes over to that, unless the club has that member already."""
+    connection = transaction.connection
+    seen = await store.open_of_members(connection, ids)
+    await store.find_clubs_for_update(connection, {membership.club_id for membership in seen})
+    found = await store.find_memberships_for_update(connection, {each.club_membership_id for each in seen})
+    await _follow(transaction, [each for each in found if each.state in (ClubState.APPLIED, ClubState.ACTIVE)])
+
+
 async def review_members(transaction: Transaction, as_of: datetime, *, calendar: Calendar) -> Reviewed:
     """Renew or end one round of what is due by an instant; nothing looked at means that nothing is left.
 
@@ -62,6 +74,8 @@ async def review_members(transaction: Transaction, as_of: datetime, *, calendar:
     clubs = await store.find_clubs_for_update(connection, {membership.club_id for membership in seen})
     found = await store.find_memberships_for_update(connection, {each.club_membership_id for each in seen})
     due = [each for each in found if _is_due(each, as_of)]
+    moved = await _follow(transaction, due)
+    due = [each for each in due if each.club_membership_id not in moved]
     candidates = await _candidates(transaction, due, clubs)
     wanted = [
         _reviewed(membership, candidate, clubs[membership.club_id], calendar)
@@ -69,9 +83,35 @@ async def review_members(transaction: Transaction, as_of: datetime, *, calendar:
     ]
     reviewed = await _paid(transaction, due, wanted, clubs)
     for before, after in zip(due, reviewed, strict=True):
-        await _save(transaction, before, after)
+        await _save(transaction, before, after, at=_instant(before))
     renewed = sum(after.terms > before.terms for before, after in zip(due, reviewed, strict=True))
-    return Reviewed(len(due), renewed, sum(after.state is ClubState.ENDED for after in reviewed))
+    ended = sum(after.state is ClubState.ENDED for after in [*reviewed, *moved.values()])
+    return Reviewed(len(due) + len(moved), renewed, ended)
+
+
+async def _follow(transaction: Transaction, found: Sequence[ClubMembership]) -> dict[ClubMembershipId, ClubMembership]:
+    """What became of those of these locked memberships, in locked clubs, whose members have left the program."""
+    connection = transaction.connection
+    held = await members.find_members_by_id(connection, {membership.member_id for membership in found})
+    left = {member_id: member.left_at for member_id, member in held.items() if member.left_at is not None}
+    into = await store.carried_into(connection, list(left)) if left else {}
+    taken = {
+        (membership.club_id, membership.member_id)
+        for membership in await store.open_of_members(connection, {each.member_id for each in into.values()})
+    }
+    moved: dict[ClubMembershipId, ClubMembership] = {}
+    for membership in found:
+        if (left_at := left.get(membership.member_id)) is None:
+            continue
+        heir = into.get(membership.member_id)
+        if heir is None or (membership.club_id, heir.member_id) in taken:
+            after = membership.parted(left_at)
+        else:
+            after = membership.carried_over(heir)
+            taken.add((membership.club_id, heir.member_id))
+        moved[membership.club_membership_id] = after
+        await _save(transaction, membership, after, at=left_at)
+    return moved
 
 
 def _reviewed(membership: ClubMembership, candidate: Candidate, club: Club, calendar: Calendar) -> ClubMembership:
@@ -110,11 +150,11 @@ async def _paid(
     return reviewed
 
 
-async def _save(transaction: Transaction, before: ClubMembership, after: ClubMembership) -> None:
+async def _save(transaction: Transaction, before: ClubMembership, after: ClubMembership, *, at: datetime) -> None:
     await store.save_membership(transaction.connection, after)
-    if after.state is ClubState.ENDED:
+    if before.state is ClubState.ACTIVE and after.state is ClubState.ENDED:
         await store.move_places(transaction.connection, after.club_id, -1)
-    transaction.emit(ClubMembershipChanged(after, _instant(before)))
+    transaction.emit(ClubMembershipChanged(after, at))
 
 
 def _instant(membership: ClubMembership) -> datetime:

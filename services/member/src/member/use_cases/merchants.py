@@ -148,16 +148,17 @@ async def verify_code(transaction: Transaction, command: VerifyCode) -> Verified
 
 async def _verification(transaction: Transaction, merchant: Merchant, command: VerifyCode) -> Verification | None:
     """What the code proves; None for a code that was never given out, is used, expired or replaced, or whose member is
-    one of another program."""
+    one of another program or left it. No refusal names the member: the merchant must not learn who it is."""
     connection, now = transaction.connection, transaction.recorded_at
     code = await store.find_code_for_update(connection, command.code_hash)
     if code is None or code.expires_at <= now:
         return None
     member = (await members.find_members_by_id(connection, [code.member_id]))[code.member_id]
-    if member.program_id != merchant.program_id:
+    if member.program_id != merchant.program_id or member.left_at is not None:
         return None
     await store.use_code(connection, code)
-    tier = (await find_held(connection, member.holder)).tier
+    program = (await programs.find_programs(connection, [member.program_id]))[member.program_id]
+    tier = program.tier(member.tier_id)
     return Verification(
         VerificationId(new_id()),
         merchant.merchant_id,

@@ -1,0 +1,139 @@
+"""Members who left their program, or whose membership went into another by a merge: they earn nothing any more, their
+codes tell nothing, and nobody else's turn waits for them."""
+
+import pytest
+from chassis.errors import Refusal
+from chassis.ids import new_id
+from chassis.work import Work
+from member.domain.customer import CustomerId
+from member.domain.earning_rule import Conditions, Fixed, Trigger
+from member.domain.kinds import EarnClass
+from member.domain.membership import Holder
+from member.domain.program import GENERAL
+from member.use_cases.club_terms import follow_members
+from member.use_cases.memberships import LeaveProgram, leave_program
+
+from services.member.tests.club_factories import club, issue, join, merchant, put_club, put_merchant, review, verify
+from services.member.tests.customers import merge, merging
+from services.member.tests.earning import celebrate, entries, put, ripen, rule, waiting
+from services.member.tests.factories import award, awarded, day, enrolled, reward, rewarded, rows, scalar
+from services.member.tests.steps import balance, prove
+
+TENURE = rule(
+    "year",
+    Fixed(50),
+    trigger=Trigger.TENURE,
+    earn_class=EarnClass.EXCLUSIVE,
+    conditions=Conditions(every_years=1),
+)
+
+
+async def gone(work: Work, who: str = "c-1", *, on: int = 5) -> None:
+    """A customer that left the general program, and gave up its points."""
+    command = LeaveProgram(new_id(), Holder(CustomerId(who), GENERAL), day(on), give_up_points=True)
+    await work.run(lambda transaction: leave_program(transaction, command))
+
+
+async def test_a_code_of_who_left_is_not_valid_and_says_nothing_of_its_member(work: Work) -> None:
+    await enrolled(work, "c-1")
+    await put_merchant(work, merchant())
+    code = await issue(work)
+    await gone(work)
+    try:
+        assert await verify(work, code) is None
+    except Refusal as refusal:
+        pytest.fail(f"the merchant is told {refusal.metadata}")
+
+
+async def test_who_left_has_no_anniversaries(work: Work) -> None:
+    await enrolled(work, "c-1", "c-2")
+    await put(work, TENURE)
+    await gone(work, on=5)
+    _, points = await celebrate(work, day(400))
+    assert points == 50
+    assert [each[:2] for each in await entries(work)] == [("earn_tenure", 50)]
+    assert await balance(work, CustomerId("c-2")) == (50, 0)
+
+
+async def test_points_that_cooled_when_their_member_left_never_ripen(work: Work) -> None:
+    await enrolled(work, "c-1", "c-2")
+    await put(work, rule("later", Fixed(50), cooling_days=10))
+    await rewarded(work, reward(100_00, at=day(2)), reward(100_00, at=day(2), customer_id="c-2"))
+    await gone(work)
+    assert (await ripen(work, 30)).points == 50
+    assert (await ripen(work, 30)).entries == 0
+    assert await balance(work, CustomerId("c-2")) == (150, 0)
+    assert await scalar(work, "SELECT sum(balance)::bigint FROM ledger_accounts WHERE id LIKE 'points:%'") == 150
+    await enrolled(work, "c-1", at=day(40))
+    assert await waiting(work) == []
+    await prove(work)
+
+
+async def clubs_of(work: Work) -> list[tuple[str, str, str | None]]:
+    """Every membership in a club: whose it is, its state, and why it ended."""
+    found = await rows(
+        work,
+        "SELECT customer_id, state, end_reason FROM club_memberships JOIN members USING (member_id)"
+        " ORDER BY club_membership_id",
+    )
+    return [(customer_id, state, reason) for customer_id, state, reason in found]
+
+
+async def followed(work: Work) -> None:
+    """The clubs of everybody looked at, as the events of who left would."""
+    ids = [row[0] for row in await rows(work, "SELECT member_id FROM members")]
+    await work.run(lambda transaction: follow_members(transaction, ids))
+
+
+async def with_points(work: Work, *ids: str) -> None:
+    """Members with a thousand points."""
+    await enrolled(work, *ids)
+    await awarded(work, *(award(1000, at=day(1), customer_id=each) for each in ids))
+
+
+async def test_whoever_left_takes_no_place_in_a_club_any_more(work: Work) -> None:
+    await enrolled(work, "c-1", "c-2")
+    await put_club(work, club(capacity=1))
+    await join(work, "c-1", on=6)
+    await put_club(work, club("chess", needs_approval=True))
+    await join(work, "c-1", club_id="chess")
+    await gone(work, on=5)
+    await followed(work)
+    await followed(work)
+    assert await clubs_of(work) == [("c-1", "ended", "left"), ("c-1", "ended", "left")]
+    assert await scalar(work, "SELECT ended_at FROM club_memberships WHERE club_id = 'golf'") == day(6)
+    await join(work, "c-2", on=7)
+    await prove(work)
+
+
+async def test_the_terms_of_others_go_on_when_a_member_left(work: Work) -> None:
+    await with_points(work, "c-1", "c-2")
+    await put_club(work, club(fee_points=10, term_months=1))
+    await join(work, "c-1")
+    await join(work, "c-2")
+    await gone(work)
+    assert await review(work, day(40)) == (1, 1)
+    assert await clubs_of(work) == [("c-1", "ended", "left"), ("c-2", "active", None)]
+    assert await balance(work, CustomerId("c-2")) == (980, 0)
+    await prove(work)
+
+
+@pytest.mark.parametrize("told", [True, False])
+async def test_a_merge_takes_club_memberships_along_once(work: Work, told: bool) -> None:
+    await with_points(work, "c-1", "c-2", "c-3")
+    for each in ("golf", "chess"):
+        await put_club(work, club(each, fee_points=10, term_months=1))
+    await join(work, "c-1")
+    await join(work, "c-2")
+    await join(work, "c-3", club_id="chess")
+    for merged_id in ("c-2", "c-3"):
+        (outcome,) = await merge(work, merging(merged_id=merged_id, p_1=f"p-{merged_id}"))
+        assert not isinstance(outcome, Refusal), outcome
+    if told:
+        await followed(work)
+    await review(work, day(40))
+    if not told:
+        await review(work, day(70))
+    assert await clubs_of(work) == [("c-1", "active", None), ("c-2", "ended", "left"), ("c-1", "active", None)]
+    assert await rows(work, "SELECT club_id, members FROM clubs ORDER BY club_id") == [("chess", 1), ("golf", 1)]
+    await prove(work)
