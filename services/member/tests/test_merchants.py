@@ -12,6 +12,7 @@ import pytest
 from chassis.calendar import Period, Span
 from chassis.database import async_url
 from chassis.errors import InvalidArgument
+from chassis.ids import new_id
 from chassis.testing import Databases
 from chassis.work import Transaction, Work
 from member.__main__ import PROCESS
@@ -42,6 +43,7 @@ from member.domain.settlement import (
     VerificationUsed,
     totals_of,
 )
+from member.use_cases.reversing import ReversePoints, reverse_points
 from member.wire import FACTS
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
@@ -72,7 +74,7 @@ from services.member.tests.factories import (
     scalar,
     told,
 )
-from services.member.tests.steps import balance, confirm, evaluate, hold, prove, put_program
+from services.member.tests.steps import C1, balance, confirm, evaluate, hold, prove, put_program
 
 
 @dataclass
@@ -378,3 +380,16 @@ async def test_settlements_come_to_sales_less_reversals_at_any_cut(work: Work) -
         assert total == totals_of(lines), step
     assert seen
     await prove(work)
+
+
+async def test_a_sale_is_taken_back_though_its_points_were_before(work: Work) -> None:
+    await enrolled(work, "c-1")
+    await put_merchant(work, merchant(earn_rate_percent=100))
+    line = await sell(work, sale(await verified(work), 100_00))
+    undo = ReversePoints(new_id(), C1, f"merchant:{line.line_id}", None, "by mistake", day(3))
+    await work.run(lambda transaction: reverse_points(transaction, undo))
+    assert (await take_back(work, line.receipt_number)).amount_minor == -100_00
+    assert (await settlement(work, day(3))).totals == Totals(1, 1)
+    assert await balance(work) == (0, 0)
+    with pytest.raises(SaleReversed):
+        await take_back(work, line.receipt_number)

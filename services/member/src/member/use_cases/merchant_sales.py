@@ -1,5 +1,6 @@
 """Sales of alliance merchants to members whose code was verified, and their reversal."""
 
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -7,6 +8,7 @@ from chassis.calendar import Calendar, Period
 from chassis.errors import Refusal
 from chassis.ids import new_id
 from chassis.work import Transaction
+from ledger import AlreadyReversed
 
 from member.domain.membership import Member
 from member.domain.merchant import Merchant, Verification
@@ -85,7 +87,8 @@ async def record_sale(transaction: Transaction, command: RecordSale, *, calendar
 
 
 async def reverse_sale(transaction: Transaction, command: ReverseSale) -> MerchantLine:
-    """Take a sale back, once; what is left of its points is taken back too. SaleNotFound, SaleReversed."""
+    """Take a sale back, once; what is left of its points is taken back too, unless an operator did that before.
+    SaleNotFound, SaleReversed."""
     connection = transaction.connection
     merchant = await merchant_of(connection, command.subject)
     sale = await settlements.find_line(connection, merchant.merchant_id, command.receipt_number, LineKind.SALE)
@@ -98,10 +101,9 @@ async def reverse_sale(transaction: Transaction, command: ReverseSale) -> Mercha
         raise SaleReversed(command.receipt_number)
     member = (await members.find_members_by_id(connection, [sale.member_id]))[sale.member_id]
     if sale.points:
-        await reverse_points(
-            transaction,
-            ReversePoints(_source(line), member.customer_id, _source(sale), None, "sale taken back", occurred_at),
-        )
+        reversal = ReversePoints(_source(line), member.customer_id, _source(sale), None, "sale taken back", occurred_at)
+        with suppress(AlreadyReversed):
+            await reverse_points(transaction, reversal)
     transaction.emit(MerchantSaleReversed(line, member.holder, occurred_at))
     return line
 
