@@ -16,6 +16,9 @@ PARTS = {
     "profile": "member",
     "membership": "member",
     "points": "member",
+    "entitlements": "member",
+    "open_coupons": "member",
+    "tasks": "member",
     "accounts": "billing",
     "open_bills": "billing",
     "offers": "touchpoint",
@@ -43,20 +46,25 @@ async def test_all_parts_come_in_one_call(gateway: Gateway) -> None:
     membership = page["membership"]
     assert (membership["tier"]["tier_id"], membership["next_tier"]["tier_id"]) == ("standard", "silver")
     assert page["points"]["balance"]["available"] == 500
+    assert [held["tier_id"] for held in page["entitlements"]["tiers"]] == ["standard"]
+    assert [coupon["terms"]["display_name"] for coupon in page["open_coupons"]] == ["Ten off"]
+    assert [(standing["task"]["title"], standing["done"]) for standing in page["tasks"]] == [("Sign in", False)]
     assert page["accounts"][0]["balance"] == {"minor_units": 4000, "currency": "CNY"}
     assert page["open_bills"][0]["amount"] == {"minor_units": 6000, "currency": "CNY"}
     assert [offer["offer"]["title"] for offer in page["offers"]] == ["A week of films"]
     assert page["value"]["total_minor"] == 5000
     assert (page["value"]["p_alive"], page["value"]["lifetime_value_minor"]) == (None, None)
-    assert sorted(len(fake.asked) for fake in gateway.fakes) == [0, 1, 1, 2, 3]
+    assert sorted(len(fake.asked) for fake in gateway.fakes) == [0, 1, 1, 2, 6]
 
 
 async def test_what_does_not_exist_yet_is_null_and_not_missing(gateway: Gateway) -> None:
     answer = await home(gateway, "sa-9")
     page = answer.json()
     assert (answer.status_code, page["missing"]) == (200, [])
-    assert (page["membership"], page["points"], page["value"]) == (None, None, None)
-    assert (page["accounts"], page["open_bills"], page["offers"]) == ([], [], [])
+    for part in ("membership", "points", "entitlements", "tasks", "value"):
+        assert page[part] is None, part
+    for part in ("open_coupons", "accounts", "open_bills", "offers"):
+        assert page[part] == [], part
     assert page["profile"]["customer_id"] == "sa-9"
 
 

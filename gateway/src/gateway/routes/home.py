@@ -15,10 +15,13 @@ from chassis.rpc.errors import RemoteRefusal, remote_refusal
 from fastapi import APIRouter, Query, Request
 from pydantic import BaseModel, Field
 from touchstone.billing.v1 import billing_pb2, billing_service_pb2
+from touchstone.member.v1 import benefit_pb2, coupon_pb2, member_pb2, task_pb2
+from touchstone.member.v1 import benefit_service_pb2 as benefit_pb
+from touchstone.member.v1 import coupon_service_pb2 as coupon_calls_pb
 from touchstone.member.v1 import customer_service_pb2 as customer_pb
-from touchstone.member.v1 import member_pb2
 from touchstone.member.v1 import membership_service_pb2 as membership_pb
 from touchstone.member.v1 import points_service_pb2 as points_pb
+from touchstone.member.v1 import task_service_pb2 as task_calls_pb
 from touchstone.scoring.v1 import scoring_pb2, scoring_service_pb2
 from touchstone.touchpoint.v1 import touchpoint_service_pb2
 
@@ -45,6 +48,9 @@ class Home(BaseModel):
     profile: model_of(member_pb2.Customer) | None  # type: ignore[valid-type]
     membership: model_of(member_pb2.Member) | None  # type: ignore[valid-type]
     points: model_of(points_pb.GetPointsBalanceResponse) | None  # type: ignore[valid-type]
+    entitlements: model_of(benefit_pb2.Entitlements) | None  # type: ignore[valid-type]
+    open_coupons: list[model_of(coupon_pb2.Coupon)] | None  # type: ignore[valid-type]
+    tasks: list[model_of(task_pb2.TaskStanding)] | None  # type: ignore[valid-type]
     accounts: list[model_of(billing_pb2.Account)] | None  # type: ignore[valid-type]
     open_bills: list[model_of(billing_pb2.Bill)] | None  # type: ignore[valid-type]
     offers: list[model_of(touchpoint_service_pb2.WaitingOffer)] | None  # type: ignore[valid-type]
@@ -62,7 +68,8 @@ async def get_home(
 ) -> Any:
     """The member home page in one call; `missing` names the parts that could not be had."""
     set_deadline(state_of(request).settings.home_seconds)
-    parts = _parts(to, customer_id, touchpoint, optional_time(as_of))
+    when = optional_time(as_of)
+    parts = _of_member(to, customer_id, when) | _of_others(to, customer_id, touchpoint, when)
     results = await asyncio.gather(*(_part(load) for load in parts.values()))
     page: dict[str, Any] = {"customer_id": customer_id, "missing": []}
     for name, result in zip(parts, results, strict=True):
@@ -80,8 +87,11 @@ def _check_asked_well(part: str, refusal: RemoteRefusal) -> None:
         raise refusal
 
 
-def _parts(to: Services, customer_id: str, touchpoint: str, as_of: Any) -> dict[str, Callable[[], Awaitable[Any]]]:
-    """How each part is loaded."""
+_Loaders = dict[str, Callable[[], Awaitable[Any]]]
+
+
+def _of_member(to: Services, customer_id: str, as_of: Any) -> _Loaders:
+    """How each part that the member service knows is loaded."""
 
     async def profile() -> Any:
         request = customer_pb.GetCustomerRequest(customer_id=customer_id)
@@ -95,6 +105,26 @@ def _parts(to: Services, customer_id: str, touchpoint: str, as_of: Any) -> dict[
     async def points() -> Any:
         request = points_pb.GetPointsBalanceRequest(customer_id=customer_id, as_of=as_of)
         return to_json(await to.call("member.v1.PointsService.GetPointsBalance", request))
+
+    async def entitlements() -> Any:
+        request = benefit_pb.GetEntitlementsRequest(customer_id=customer_id, as_of=as_of)
+        return to_json((await to.call("member.v1.BenefitService.GetEntitlements", request)).entitlements)
+
+    async def open_coupons() -> Any:
+        request = coupon_calls_pb.ListCouponsRequest(
+            customer_id=customer_id, states=[coupon_pb2.COUPON_STATE_OPEN], as_of=as_of, page_size=_LIST_MAX
+        )
+        return [to_json(each) for each in (await to.call("member.v1.CouponService.ListCoupons", request)).coupons]
+
+    async def tasks() -> Any:
+        request = task_calls_pb.GetTasksRequest(customer_id=customer_id, as_of=as_of)
+        return [to_json(each) for each in (await to.call("member.v1.TaskService.GetTasks", request)).tasks]
+
+    return _named(profile, membership, points, entitlements, open_coupons, tasks)
+
+
+def _of_others(to: Services, customer_id: str, touchpoint: str, as_of: Any) -> _Loaders:
+    """How each part of the other services is loaded."""
 
     async def accounts() -> Any:
         request = billing_service_pb2.ListAccountsRequest(customer_id=customer_id, page_size=_LIST_MAX)
@@ -115,7 +145,10 @@ def _parts(to: Services, customer_id: str, touchpoint: str, as_of: Any) -> dict[
         reply = await to.call("scoring.v1.ScoreService.GetScore", request)
         return to_json(reply.score)
 
-    loaders = (profile, membership, points, accounts, open_bills, offers, value)
+    return _named(accounts, open_bills, offers, value)
+
+
+def _named(*loaders: Callable[[], Awaitable[Any]]) -> _Loaders:
     return {load.__name__: load for load in loaders}
 
 
