@@ -124,7 +124,8 @@ class Household:
 
     def standing(self, who: str, at: datetime) -> tuple[int, int]:
         """Balance and held at an instant, in the past or in the future."""
-        then = self.copy()
+        then = Household()
+        then.purses, then.holds = {who: self.purses[who].copy()}, self.holds.copy()
         then._settle(who, at)
         later = [step for step in self.steps if step.who == who and step.at > at]
         purse = then.purses[who]

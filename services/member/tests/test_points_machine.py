@@ -12,10 +12,12 @@ from member.domain.points import ASSET, Grant, Hold, HoldEnd, Share
 from member.domain.spending import Purpose, Reversal, ReversalShortfall, Spend, Transfer
 from member.store import postings
 
-from services.member.tests.points_machine import MOST_OWED, PERSONS, REGRANT, Answer, PointsMachine, day
+from services.member.tests.points_machine import DRAWN_AT_ONCE, MOST_OWED, PERSONS, REGRANT, Answer, PointsMachine, day
 
 # Nothing is remembered between runs, and nothing is asked twice: what a run costs is the games themselves.
-GAMES = settings(max_examples=2000, stateful_step_count=50, phases=[Phase.generate, Phase.shrink], database=None)
+GAMES = settings(
+    max_examples=2000, stateful_step_count=1 + 50 // DRAWN_AT_ONCE, phases=[Phase.generate, Phase.shrink], database=None
+)
 
 
 def member_of(who: str) -> MemberId:

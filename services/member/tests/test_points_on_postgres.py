@@ -29,7 +29,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 
 from services.member.tests.factories import JANUARY, RECORDED_AT, customer, person
 from services.member.tests.history import Seen, check_history
-from services.member.tests.points_machine import MOST_OWED, PERSONS, REGRANT, Answer, PointsMachine, day
+from services.member.tests.points_machine import DRAWN_AT_ONCE, MOST_OWED, PERSONS, REGRANT, Answer, PointsMachine, day
 from services.member.tests.steps import prove
 
 T = TypeVar("T")
@@ -191,7 +191,10 @@ async def play(databases: Databases, *, games: int, steps: int) -> None:
     machine = type("Machine", (UseCasesMachine,), {"games": table})
     try:
         played = settings(
-            max_examples=games, stateful_step_count=steps, phases=[Phase.generate, Phase.shrink], database=None
+            max_examples=games,
+            stateful_step_count=1 + steps // DRAWN_AT_ONCE,
+            phases=[Phase.generate, Phase.shrink],
+            database=None,
         )
         await asyncio.to_thread(run_state_machine_as_test, machine, settings=played)
         await asyncio.to_thread(table.runner.run, prove(table.work))
