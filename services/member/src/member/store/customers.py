@@ -59,11 +59,12 @@ _UPSERT = text("""
     RETURNING customer_id, revision, manager_id
 """)
 
+# A lock that keeps only the key would let an erasure or a merge through: neither changes it.
 _EXISTING = text("""
     SELECT customer_id, jsonb_path_query_array(profile, '$.persons[*].person_id') AS persons
     FROM customers
     WHERE customer_id = ANY(CAST(:ids AS text[])) AND merged_into IS NULL AND erased_at IS NULL
-    ORDER BY customer_id FOR KEY SHARE
+    ORDER BY customer_id FOR SHARE
 """)
 
 _SUBSCRIPTIONS = text("""
