@@ -33,7 +33,7 @@ from member.store.tables import METADATA
 from member.use_cases.customers import UpsertCustomer, get_customer, upsert_customers
 from member.use_cases.earning import Booked
 from member.use_cases.exporting import export_customer
-from member.use_cases.memberships import EnrolCustomer
+from member.use_cases.memberships import EnrolCustomer, enrol_customers
 from member.use_cases.merging import MergeCustomers, carry_late_points, list_merges
 
 from services.member.tests.coupon_steps import activated, issued, terms
@@ -411,3 +411,36 @@ async def test_a_put_of_the_one_merged_away_is_refused_beside_its_neighbours(wor
     refused, done = await work.run(act)
     assert isinstance(refused, CustomerMerged)
     assert done.created
+
+
+async def test_each_merge_of_a_batch_sees_the_managers_of_those_before_it(work: Work) -> None:
+    await enrolled(work, "c-1", "c-2", "c-3", "c-4", "c-5")
+    for name in ("c-2", "c-3", "c-5"):
+        await assign(work, f"of-{name}", customer_id=name)
+    await merge(work, *(merging("c-1", each, p_1="p-1") for each in ("c-2", "c-3")))
+    await merge(work, merging("c-4", "c-5", p_1="p-1"), merging("c-1", "c-4", p_1="p-1", on=11))
+    assert await scalar(work, "SELECT manager_id FROM customers WHERE customer_id = 'c-1'") == "of-c-2"
+    await put(work, UpsertCustomer(customer("c-6")), UpsertCustomer(customer("c-7")), UpsertCustomer(customer("c-8")))
+    await assign(work, "anna", customer_id="c-6")
+    await merge(work, merging("c-7", "c-6", p_1="p-1"), merging("c-8", "c-7", p_1="p-1"))
+    assert await scalar(work, "SELECT manager_id FROM customers WHERE customer_id = 'c-8'") == "anna"
+
+
+async def test_who_enrols_while_customers_merge_is_a_member_of_the_one_that_stays(work: Work) -> None:
+    await put(work, UpsertCustomer(customer("c-1")), UpsertCustomer(customer("c-2")))
+    enrolling, merging_begun = asyncio.Event(), asyncio.Event()
+
+    async def enrol_slowly(transaction: Transaction) -> None:
+        await enrol_customers(transaction, [EnrolCustomer(Holder(C2, GENERAL), day(1))])
+        enrolling.set()
+        await merging_begun.wait()
+
+    async def merge_meanwhile() -> None:
+        await enrolling.wait()
+        begun = asyncio.create_task(merge(work, merging(p_1="p-1")))
+        await asyncio.wait([begun], timeout=1)
+        merging_begun.set()
+        await begun
+
+    await asyncio.gather(work.run(enrol_slowly), merge_meanwhile())
+    assert await rows(work, "SELECT customer_id FROM members") == [("c-1",)]

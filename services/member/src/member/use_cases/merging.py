@@ -8,7 +8,7 @@ from chassis.errors import InvalidArgument, Refusal
 from chassis.paging import Page
 from chassis.work import Transaction
 
-from member.domain.customer import Customer, CustomerId, CustomerMerged, CustomerRegistered, PersonId
+from member.domain.customer import Customer, CustomerId, CustomerMerged, CustomerRegistered, ManagerId, PersonId
 from member.domain.membership import MemberId, MemberLeft, PointsHeld
 from member.domain.merge import (
     Carried,
@@ -188,7 +188,7 @@ async def _save(transaction: Transaction, command: MergeCustomers, batch: _Batch
         command.by,
         recorded_at,
     )
-    await _hand_over_manager(transaction, command, batch)
+    manager_id = await _hand_over_manager(transaction, command, batch)
     revision = await store.save_customer(connection, plan.whole, plan.erased, recorded_at=recorded_at)
     await _hand_over_consents(transaction, merge)
     await store.save_merge(connection, merge)
@@ -199,22 +199,25 @@ async def _save(transaction: Transaction, command: MergeCustomers, batch: _Batch
         await mover(transaction, merge)
     batch.new.append(merge)
     batch.moves += [(PointsMove(giver, receiver, command.occurred_at), merge) for giver, receiver in plan.theirs.ending]
-    batch.known[command.customer_id] = replace(plan.whole, revision=revision)
+    batch.known[command.customer_id] = replace(plan.whole, revision=revision, manager_id=manager_id)
     batch.known[command.merged_id] = CustomerMerged(command.merged_id, command.customer_id)
     transaction.emit(CustomersMerged(merge))
     transaction.emit(CustomerRegistered(command.customer_id, plan.whole.kind, recorded_at, revision))
     return merge
 
 
-async def _hand_over_manager(transaction: Transaction, command: MergeCustomers, batch: _Batch) -> None:
-    """The manager of the one merged away looks after the other, where nobody does."""
+async def _hand_over_manager(transaction: Transaction, command: MergeCustomers, batch: _Batch) -> ManagerId | None:
+    """The manager of the one merged away looks after the other, where nobody does; who looks after it then."""
     customer, other = batch.known[command.customer_id], batch.known[command.merged_id]
-    if not isinstance(customer, Customer) or not isinstance(other, Customer) or other.manager_id is None:
-        return
+    assert isinstance(customer, Customer)
+    assert isinstance(other, Customer)
+    if other.manager_id is None:
+        return customer.manager_id
     said = [AssignManager(command.merged_id, None, command.occurred_at, command.by)]
     if customer.manager_id is None:
         said.append(AssignManager(command.customer_id, other.manager_id, command.occurred_at, command.by))
-    await assign_managers(transaction, said)
+    last = (await assign_managers(transaction, said))[-1]
+    return customer.manager_id if len(said) == 1 or isinstance(last, Refusal) else last.manager_id
 
 
 async def _hand_over_consents(transaction: Transaction, merge: Merge) -> None:
