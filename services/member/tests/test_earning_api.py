@@ -1,13 +1,15 @@
 """EarningService over real gRPC: rules administered, previewed, followed on events, and told in the statement."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from chassis.errors import Code
 from chassis.ids import new_id
 from chassis.testing.serving import Serving
 from chassis.times import to_proto
+from chassis.work import Transaction
 from google.protobuf.timestamp_pb2 import Timestamp
+from sqlalchemy import text
 from touchstone.member.v1 import earning_pb2, membership_service_pb2
 from touchstone.member.v1 import earning_service_pb2 as pb
 from touchstone.member.v1 import points_service_pb2 as points_pb
@@ -245,3 +247,32 @@ async def test_a_member_previews_and_sees_what_ripens_of_itself_alone(served: Se
         ("GetEarningRule", pb.GetEarningRuleRequest(rule_id="spring")),
     ):
         assert (await refused(own, name, request)).code is Code.PERMISSION_DENIED
+
+
+async def test_a_reward_is_not_repeated_when_its_request_is_forgotten(served: Serving, boss: Stubs) -> None:
+    await become_member(boss)
+    request = order_request()
+    await boss.earning.RewardOccasion(request)
+    await forget_requests(served)
+    assert (await refused(boss, "RewardOccasion", request)).reason == "SOURCE_REUSED"
+    await boss.earning.PutEarningRule(put_request("later", cooling_days=7, trigger=earning_pb2.EARN_TRIGGER_ORDER))
+    request.occasion.amount_minor = 700_00
+    assert (await refused(boss, "RewardOccasion", request)).reason == "SOURCE_REUSED"
+    assert await scalar(served.work, "SELECT sum(amount_minor)::bigint FROM tier_spend") == 100_00
+    assert await scalar(served.work, "SELECT count(*) FROM pending_points") == 0
+
+
+async def test_an_occasion_that_is_refused_counts_as_no_money_spent(served: Serving, boss: Stubs) -> None:
+    await become_member(boss)
+    early = order_request(occurred_at=to_proto(JANUARY - timedelta(days=1)))
+    assert (await refused(boss, "RewardOccasion", early)).reason == "MEMBER_NOT_FOUND"
+    assert await rows(served.work, "SELECT source FROM tier_spend") == []
+
+
+async def forget_requests(served: Serving) -> None:
+    """The claims of all requests so far forgotten, as housekeeping does after weeks."""
+
+    async def forget(transaction: Transaction) -> None:
+        await transaction.connection.execute(text("DELETE FROM handled_requests"))
+
+    await served.work.run(forget)

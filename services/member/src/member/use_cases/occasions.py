@@ -19,7 +19,7 @@ from member.domain.requirement import Spending
 from member.store import earners, members, points
 from member.use_cases import tiers
 from member.use_cases.earning import book_plans, latest, programs_then
-from member.use_cases.rewarding import Plan, Reward, pending_of, plan_rewards
+from member.use_cases.rewarding import Plan, Reward, grants_of, pending_of, plan_rewards
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +63,11 @@ class Rewarded:
     def points(self) -> int:
         """Points that are the member's already."""
         return sum(moved for each in self.posted for _, moved in points.steps(each))
+
+    @property
+    def was_booked_before(self) -> bool:
+        """Whether the cause was rewarded before: it was looked up, or the ledger took nothing of what was to be booked."""
+        return self.plan.known or (bool(grants_of(self.plan)) and not self.posted)
 
 
 async def reward_occasions(
@@ -119,7 +124,7 @@ async def reward_reported(
     """Give holders what the rules give for what is reported of them, each with its own outcome.
 
     MemberNotFound, also for who was no member at the time; SourceReused for what was rewarded before. Money counts as
-    spent for the customer's tiers, once for each report.
+    spent for the customer's tiers, once for each report that is not refused.
     """
     found = await members.find_members(transaction.connection, {command.holder for command in commands})
     occasions = [
@@ -127,18 +132,22 @@ async def reward_reported(
         for command in commands
         if (member := found.get(command.holder))
     ]
-    paid = [command for command in commands if command.holder in found and command.occasion.trigger in PAID]
-    await tiers.note_spending(transaction, [_spending(command) for command in paid])
     rewarded = iter(await reward_occasions(transaction, occasions, calendar))
     outcomes: list[Rewarded | Refusal] = []
     for command in commands:
         each = next(rewarded) if command.holder in found else None
         if each is None:
             outcomes.append(MemberNotFound(command.holder))
-        elif each.plan.known:
+        elif each.was_booked_before:
             outcomes.append(SourceReused(f"{command.source} is already in the books", source=command.source))
         else:
             outcomes.append(each)
+    paid = [
+        command
+        for command, outcome in zip(commands, outcomes, strict=True)
+        if isinstance(outcome, Rewarded) and command.occasion.trigger in PAID
+    ]
+    await tiers.note_spending(transaction, [_spending(command) for command in paid])
     await tiers.judge_customers(
         transaction, latest((command.holder.customer_id, command.occasion.occurred_at) for command in paid)
     )
