@@ -444,3 +444,14 @@ async def test_who_enrols_while_customers_merge_is_a_member_of_the_one_that_stay
 
     await asyncio.gather(work.run(enrol_slowly), merge_meanwhile())
     assert await rows(work, "SELECT customer_id FROM members") == [("c-1",)]
+
+
+async def test_a_tier_goes_on_through_a_chain_and_to_who_took_its_own_later(work: Work) -> None:
+    await enrolled(work, "c-2", "c-3")
+    await awarded(work, award(1_000, at=day(1), customer_id="c-3"))
+    await evaluate(work, 5)
+    await enrolled(work, "c-1", at=day(12))
+    await merge(work, merging("c-2", "c-3", p_1="p-1"), merging("c-1", "c-2", p_1="p-1", on=11))
+    held = await rows(work, "SELECT customer_id, tier_id, tier_since FROM members WHERE left_at IS NULL")
+    assert held == [("c-1", "gold", day(12))]
+    await prove(work)

@@ -1,6 +1,6 @@
 """Make one customer of two: persons, lines, accounts, consents, memberships and points go over, in one transaction."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
@@ -9,7 +9,7 @@ from chassis.paging import Page
 from chassis.work import Transaction
 
 from member.domain.customer import Customer, CustomerId, CustomerMerged, CustomerRegistered, ManagerId, PersonId
-from member.domain.membership import MemberId, MemberLeft, PointsHeld
+from member.domain.membership import Member, MemberId, MemberLeft, PointsHeld
 from member.domain.merge import (
     Carried,
     CustomersMerged,
@@ -24,6 +24,7 @@ from member.domain.merge import (
     merged,
     person_moves,
 )
+from member.domain.program import ProgramId, Timeline
 from member.store import Connection, consents, customers, members, points, programs
 from member.store import merging as store
 from member.use_cases import entitlements, tiers
@@ -265,14 +266,33 @@ async def _carry(transaction: Transaction, batch: _Batch) -> None:
 async def _place(transaction: Transaction, batch: _Batch) -> None:
     """Nobody loses a tier by a merge: the better one is held on; then what both earned and spent may reach more."""
     connection = transaction.connection
-    known = await programs.find_programs(connection, {move.giver.program_id for move, _ in batch.moves})
-    better: dict[MemberId, tiers.Placement] = {}
-    for move, merge in batch.moves:
-        program = known[move.giver.program_id]
-        held = better[move.receiver.member_id].tier_id if move.receiver.member_id in better else move.receiver.tier_id
-        if program.tier(move.giver.tier_id).rank > program.tier(held).rank:
-            better[move.receiver.member_id] = tiers.Placement(
-                move.receiver.member_id, move.giver.tier_id, merge.merged_at, move.giver.holds_until
-            )
-    await tiers.place_members(transaction, list(better.values()), reason="customers merged")
+    moves = batch.moves
+    if moves:
+        since = min(member.tier_since for move, _ in moves for member in (move.giver, move.receiver))
+        programs_of = {move.giver.program_id for move, _ in moves}
+        placements = _better_tiers(moves, await programs.find_timelines(connection, programs_of, since=since))
+        await tiers.place_members(transaction, placements, reason="customers merged")
     await tiers.judge_customers(transaction, {merge.customer_id: merge.merged_at for merge in batch.new})
+
+
+def _better_tiers(
+    moves: Sequence[tuple[PointsMove, Merge]], timelines: Mapping[ProgramId, Timeline]
+) -> list[tiers.Placement]:
+    """Who is to be put into the tier of a membership that ended in the own one, also by way of another.
+
+    A tier is taken when the customers merged, but never before either of the two was: the history goes forward only.
+    """
+    better: dict[MemberId, tiers.Placement] = {}
+    for move, merge in moves:
+        giver, receiver = _standing(move.giver, better), _standing(move.receiver, better)
+        at = max(merge.merged_at, giver.occurred_at, receiver.occurred_at)
+        program = timelines[move.giver.program_id].at(at)
+        if program.tier(giver.tier_id).rank > program.tier(receiver.tier_id).rank:
+            better[receiver.member_id] = replace(giver, member_id=receiver.member_id, occurred_at=at)
+    ended = {move.giver.member_id for move, _ in moves}
+    return [placement for member_id, placement in better.items() if member_id not in ended]
+
+
+def _standing(member: Member, better: Mapping[MemberId, tiers.Placement]) -> tiers.Placement:
+    held = tiers.Placement(member.member_id, member.tier_id, member.tier_since, member.holds_until)
+    return better.get(member.member_id, held)
