@@ -10,6 +10,7 @@ from os import environ
 from pathlib import Path
 
 import pytest_asyncio
+from demo.desk import open_desk
 from demo.partner import Partner, listening
 from demo.platform import Touchstone, reached
 from demo.scenario import set_up
@@ -18,6 +19,8 @@ from local import SERVICES, Platform
 # An event that a killed process left behind comes again after a second instead of thirty.
 HASTY = {"TOUCHSTONE_ACK_WAIT_SECONDS": "1"}
 ENVIRONMENT = {name: dict(HASTY) for name in SERVICES}
+# Business time is the journeys' own.
+ENVIRONMENT["member"]["TOUCHSTONE_TIMED_WORK"] = "false"
 ENVIRONMENT["touchpoint"] |= {
     "TOUCHSTONE_DELIVERY_SCHEDULE_SECONDS": "0,0.5,1,2,4",
     "TOUCHSTONE_ALLOW_PRIVATE_WEBHOOKS": "true",
@@ -66,7 +69,7 @@ def lost_in(printed: str) -> dict[str, int]:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def world() -> AsyncIterator[World]:
-    """A platform for the journeys of one module, with the demo's plan, policy, campaigns and partner."""
+    """A platform for the journeys of one module, with the demo's plan, policy, campaigns, partner and desk."""
     folder = Path(tempfile.mkdtemp(prefix="touchstone-system-"))
     folder.chmod(0o711)  # root's PostgreSQL runs as another user, who must reach its data
     said: list[str] = []
@@ -77,6 +80,7 @@ async def world() -> AsyncIterator[World]:
             reached(platform) as touchstone,
         ):
             await set_up(touchstone, partner)
+            await open_desk(touchstone)
             yield World(touchstone, partner, said)
     finally:
         shutil.rmtree(folder, ignore_errors=True)

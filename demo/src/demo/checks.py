@@ -4,17 +4,21 @@ import asyncio
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from chassis.reconciliation import compare
+from chassis.times import to_proto
 from touchstone.billing.v1 import billing_events_pb2
 from touchstone.campaign.v1 import campaign_service_pb2
 from touchstone.common.v1 import operations_service_pb2 as operations
+from touchstone.member.v1 import coupon_service_pb2 as coupon_pb
 from touchstone.member.v1 import member_events_pb2
 from touchstone.member.v1 import membership_service_pb2 as membership_pb
 from touchstone.scoring.v1 import scoring_pb2
 from touchstone.touchpoint.v1 import touchpoint_pb2, touchpoint_service_pb2
 
+from demo.desk import ANNIVERSARY_POINTS, DISCOUNT_MINOR, PRICE_POINTS, SECOND_VERSION_FROM, TEMPLATE_ID
 from demo.partner import Partner
 from demo.platform import Touchstone, all_pages
 from demo.purchases import PurchaseFile
@@ -43,7 +47,11 @@ class Seen:
 
     members_by_tier: dict[str, int] = field(default_factory=dict)
     points_issued: int = 0
+    points_spent: int = 0
     points_spent_by_expiry: int = 0
+    anniversaries: Sequence[Any] = ()
+    coupons: Any = None
+    moves: Sequence[Any] = ()
     bills: int = 0
     decisions: dict[str, int] = field(default_factory=dict)
     contacts: Sequence[Any] = ()
@@ -62,10 +70,15 @@ async def look(touchstone: Touchstone) -> Seen:
     seen.members_by_tier = {each.tier_id: each.members for each in counts.tiers}
     earned = await _told(touchstone, "member", member_events_pb2.PointsEarned)
     seen.points_issued = sum(each.points for each in earned)
+    seen.anniversaries = [each for each in earned if each.kind == "earn_tenure"]
+    redeemed = await _told(touchstone, "member", member_events_pb2.PointsRedeemed)
+    seen.points_spent = sum(each.points for each in redeemed)
     expired = await _told(touchstone, "member", member_events_pb2.PointsExpired)
     seen.points_spent_by_expiry = sum(each.points for each in expired)
     seen.bills = len(await _told(touchstone, "billing", billing_events_pb2.BillIssued))
     seen.charged = await _told(touchstone, "billing", billing_events_pb2.AccountCharged)
+    seen.coupons = await _coupon_figures(touchstone, seen.charged)
+    seen.moves = await _tier_moves(touchstone)
     decided = await touchstone.decisions.CountDecisions(campaign_service_pb2.CountDecisionsRequest())
     seen.decisions = {each.campaign_id: each.decisions for each in decided.counts}
     request = touchpoint_service_pb2.ListContactsRequest(page_size=500)
@@ -86,6 +99,25 @@ async def _told(touchstone: Touchstone, service: str, message_type: Any) -> list
     return [message_type.FromString(row.payload) for row in rows]
 
 
+async def _coupon_figures(touchstone: Touchstone, charged: Sequence[Any]) -> Any:
+    """How the coupons stand a week after the last purchase, when the last jobs were run."""
+    last = max(each.occurred_at.ToDatetime(UTC) for each in charged)
+    as_of = to_proto(last + timedelta(days=7))
+    request = coupon_pb.GetCouponFiguresRequest(template_id=TEMPLATE_ID, as_of=as_of)
+    return await touchstone.coupons.GetCouponFigures(request)
+
+
+async def _tier_moves(touchstone: Touchstone) -> list[Any]:
+    """The tier histories of all who ever moved, without the first tier."""
+    changes = await _told(touchstone, "member", member_events_pb2.TierChanged)
+    moves: list[Any] = []
+    for customer_id in sorted({each.customer_id for each in changes if each.previous_tier_id}):
+        request = membership_pb.ListTierHistoryRequest(customer_id=customer_id)
+        history = await touchstone.memberships.ListTierHistory(request)
+        moves += [each for each in history.tiers if each.revision > 1]
+    return moves
+
+
 async def _deliveries(touchstone: Touchstone) -> Counter[str]:
     """Deliveries by state, once none is pending any more or the time for that is over."""
     counts: Counter[str] = Counter()
@@ -104,6 +136,7 @@ def judge(file: PurchaseFile, replayed: Replayed, seen: Seen, partner: Partner) 
     """Every check, in the order of the report."""
     return [
         *_purchases(file, replayed, seen),
+        *_desk(replayed, seen),
         *_proofs(seen),
         *_events(seen),
         *_contacts(seen),
@@ -123,6 +156,52 @@ def _purchases(file: PurchaseFile, replayed: Replayed, seen: Seen) -> list[Verdi
         Verdict("the sum charged equals the file's", f"{charged / 100:,.2f}", charged == in_file),
         Verdict("scoring counts every purchase", f"{scored}", scored == len(replayed.purchases)),
     ]
+
+
+def _desk(replayed: Replayed, seen: Seen) -> list[Verdict]:
+    desk, coupons, discount = replayed.desk, seen.coupons, seen.coupons.discount_given.minor_units
+    issued = coupons.open + coupons.reserved + coupons.redeemed + coupons.expired
+    return [
+        _anniversaries(replayed, seen),
+        Verdict(
+            "every point spent bought a coupon",
+            f"{desk.bought} for {seen.points_spent:,} points",
+            seen.points_spent == PRICE_POINTS * desk.bought > 0,
+        ),
+        Verdict(
+            "every coupon is open, used or expired",
+            f"{coupons.open} + {coupons.redeemed} + {coupons.expired} of {coupons.issued}",
+            issued == coupons.issued == desk.given + desk.bought,
+        ),
+        Verdict(
+            "every coupon used took off what it says",
+            f"{discount / 100:,.2f} off {coupons.redeemed} orders",
+            0 < coupons.redeemed == desk.redeemed == desk.to_the_cent and discount == DISCOUNT_MINOR * desk.redeemed,
+        ),
+        _moves(seen),
+    ]
+
+
+def _anniversaries(replayed: Replayed, seen: Seen) -> Verdict:
+    """A year after its first purchase, at the beginning of the day, and never again, every buyer got the points."""
+    due: dict[str, datetime] = {}
+    for each in sorted(replayed.purchases, key=lambda purchase: purchase.day):
+        due.setdefault(f"c-{each.customer}", datetime(each.day.year + 1, each.day.month, each.day.day, tzinfo=UTC))
+    given = {each.customer_id: each.occurred_at.ToDatetime(UTC) for each in seen.anniversaries}
+    points = sum(each.points for each in seen.anniversaries)
+    holds = given == due and len(given) == len(seen.anniversaries) and points == ANNIVERSARY_POINTS * len(due)
+    return Verdict("every anniversary is rewarded once", f"{len(given)} of {len(due)}", holds)
+
+
+def _moves(seen: Seen) -> Verdict:
+    """What was judged before 1998 names the first version of the program, what was judged since names the second."""
+    by_version = Counter(each.program_version for each in seen.moves)
+    late = sum(each.held_from.ToDatetime(UTC) >= SECOND_VERSION_FROM for each in seen.moves)
+    right = all(
+        (each.program_version == 2) == (each.held_from.ToDatetime(UTC) >= SECOND_VERSION_FROM) for each in seen.moves
+    )
+    said = f"{by_version[1]} by version 1, {by_version[2]} by version 2"
+    return Verdict("every tier move names its version", said, right and 0 < by_version[1] == len(seen.moves) - late)
 
 
 def _proofs(seen: Seen) -> list[Verdict]:

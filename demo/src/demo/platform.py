@@ -14,9 +14,12 @@ from touchstone.billing.v1 import billing_service_pb2_grpc as billing
 from touchstone.campaign.v1 import campaign_service_pb2_grpc as campaign
 from touchstone.common.v1 import operations_service_pb2 as operations
 from touchstone.common.v1 import operations_service_pb2_grpc
+from touchstone.member.v1 import coupon_service_pb2_grpc as coupon_grpc
 from touchstone.member.v1 import customer_service_pb2_grpc as customer_grpc
+from touchstone.member.v1 import earning_service_pb2_grpc as earning_grpc
 from touchstone.member.v1 import membership_service_pb2_grpc as membership_grpc
 from touchstone.member.v1 import points_service_pb2_grpc as points_grpc
+from touchstone.member.v1 import shop_service_pb2_grpc as shop_grpc
 from touchstone.scoring.v1 import scoring_service_pb2_grpc as scoring
 from touchstone.touchpoint.v1 import touchpoint_service_pb2_grpc as touchpoint
 
@@ -37,6 +40,9 @@ class Touchstone:
     customers: Any
     memberships: Any
     points: Any
+    earning: Any
+    coupons: Any
+    shop: Any
     accounts: Any
     charging: Any
     bills: Any
@@ -52,7 +58,8 @@ class Touchstone:
     def member_token(self, customer_id: str) -> str:
         """A token as a channel app gets it for one member."""
         scopes = ["member.read", "billing.read", "billing.recharge", "touchpoint.read", "touchpoint.present"]
-        return self.platform.token([*scopes, "scoring.read"], customer_id, subject=f"app:{customer_id}")
+        scopes += ["scoring.read", "engagement.write", "coupons.write"]
+        return self.platform.token(scopes, customer_id, subject=f"app:{customer_id}")
 
     async def quiet(self) -> None:
         """Waits until every outbox is published and every event is handled, seen twice in a row."""
@@ -78,6 +85,9 @@ async def reached(platform: Platform) -> AsyncIterator[Touchstone]:
             customers=customer_grpc.CustomerServiceStub(channels["member"]),
             memberships=membership_grpc.MembershipServiceStub(channels["member"]),
             points=points_grpc.PointsServiceStub(channels["member"]),
+            earning=earning_grpc.EarningServiceStub(channels["member"]),
+            coupons=coupon_grpc.CouponServiceStub(channels["member"]),
+            shop=shop_grpc.ShopServiceStub(channels["member"]),
             accounts=billing.AccountServiceStub(channels["billing"]),
             charging=billing.ChargingServiceStub(channels["billing"]),
             bills=billing.BillServiceStub(channels["billing"]),

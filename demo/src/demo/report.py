@@ -25,7 +25,11 @@ def show(console: Console, replayed: Replayed, seen: Seen, partner: Partner, *, 
         f"the replay took {seconds:.0f} s ({len(purchases) / seconds:,.0f} purchases/s)."
     )
     console.print(Columns([_members(seen), _billing(replayed, seen), _campaigns(seen)], padding=(0, 2)))
-    console.print(Columns([_touchpoints(seen), _contacts(seen), _partner(seen, partner)], padding=(0, 2)))
+    console.print(
+        Columns(
+            [_touchpoints(seen), _contacts(seen), _partner(seen, partner), _coupons(replayed, seen)], padding=(0, 2)
+        )
+    )
     console.print(_scores(replayed))
 
 
@@ -50,8 +54,24 @@ def _table(title: str, rows: Mapping[str, str]) -> Table:
 
 def _members(seen: Seen) -> Table:
     rows = {f"members, {tier}": f"{count:,}" for tier, count in seen.members_by_tier.items()}
-    rows |= {"points issued": f"{seen.points_issued:,}", "points expired": f"{seen.points_spent_by_expiry:,}"}
+    rows |= {
+        "points issued": f"{seen.points_issued:,}",
+        "of these for anniversaries": f"{sum(each.points for each in seen.anniversaries):,}",
+        "points spent": f"{seen.points_spent:,}",
+        "points expired": f"{seen.points_spent_by_expiry:,}",
+    }
     return _table("Members", rows)
+
+
+def _coupons(replayed: Replayed, seen: Seen) -> Table:
+    rows = {
+        "given": f"{replayed.desk.given:,}",
+        "bought with points": f"{replayed.desk.bought:,}",
+        "used": f"{seen.coupons.redeemed:,}",
+        "expired": f"{seen.coupons.expired:,}",
+        "discount": f"{seen.coupons.discount_given.minor_units / 100:,.2f}",
+    }
+    return _table("Coupons", rows)
 
 
 def _billing(replayed: Replayed, seen: Seen) -> Table:

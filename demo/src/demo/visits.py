@@ -11,6 +11,7 @@ from touchstone.touchpoint.v1 import touchpoint_pb2
 from touchstone.touchpoint.v1 import touchpoint_service_pb2 as touchpoint
 
 from demo.boss import lot
+from demo.desk import Desk
 from demo.platform import Touchstone, in_batches
 from demo.scenario import APP, HALL, STB
 
@@ -22,6 +23,7 @@ class Visits:
     """A week's visits."""
 
     touchstone: Touchstone
+    desk: Desk
 
     async def visit(self, customers: Sequence[str], when: datetime) -> int:
         """Every customer is at home before the screen and in the hall or the app in the same moment; contacts made."""
@@ -37,6 +39,8 @@ class Visits:
         )
         in_app = [customer for customer in customers if lot(customer, week) % _APP_SHARE == 0]
         opened = await asyncio.gather(*(self._open_app(customer, week, when) for customer in in_app))
+        for customer in in_app:
+            await self.desk.sell(customer, when)
         contacts = [contact for replies in made for reply in replies for contact in reply.contacts]
         await self._answer(contacts, when)
         return len(contacts) + sum(opened)
