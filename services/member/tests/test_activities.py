@@ -1,6 +1,7 @@
 """Activities on the real database: seats, waiting list, fees, checking in and not coming."""
 
 import asyncio
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -60,6 +61,7 @@ from services.member.tests.activity_steps import (
     settle,
     states,
 )
+from services.member.tests.customers import merge, merging
 from services.member.tests.factories import RECORDED_AT, award, awarded, day, enrolled, rows, scalar, told
 from services.member.tests.steps import balance, evaluate, prove
 
@@ -435,3 +437,22 @@ async def everybody_registered(work: Work) -> None:
         )
 
     await work.run(act)
+
+
+async def test_who_was_merged_away_comes_as_the_one_that_stays(work: Work) -> None:
+    await enrolled(work, "c-1", "c-2")
+    for name in ("final", "race"):
+        await published(work, activity(name, capacity=4))
+    theirs = await register(work, "c-2")
+    for customer_id in ("c-1", "c-2"):
+        await register(work, customer_id, activity_id=ActivityId("race"))
+    await merge(work, merging(p_1="p-1", on=12))
+    held = "SELECT activity_id, customer_id FROM activity_registrations JOIN members USING (member_id) ORDER BY 1, 2"
+    assert await rows(work, held) == [("final", "c-1"), ("race", "c-1"), ("race", "c-2")]
+    with pytest.raises(AlreadyRegistered):
+        await register(work)
+    with pytest.raises(RegistrationNotFound):
+        await check_in(work, theirs)
+    ours = replace(theirs, holder=theirs.holder._replace(customer_id=CustomerId("c-1")))
+    assert (await check_in(work, ours)).registration.state is RegistrationState.ATTENDED
+    await prove(work)

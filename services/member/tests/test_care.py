@@ -35,7 +35,7 @@ from member.use_cases.care import CareTold, TellCare
 from member.use_cases.customers import UpsertCustomer
 from member.wire import FACTS
 
-from services.member.tests.customers import BIRTHDAY, assign, erase, full_customer, mobile
+from services.member.tests.customers import BIRTHDAY, assign, erase, full_customer, merge, merging, mobile
 from services.member.tests.factories import JANUARY, RECORDED_AT, customer, enrolled, person, rows, scalar, told
 from services.member.tests.steps import C1, put
 
@@ -275,3 +275,14 @@ async def test_a_manager_sees_the_care_of_the_own_customers(work: Work) -> None:
     assert {each.due.customer_id for each in of_anna} == {"c-2"}
     assert [each.due.occasion for each in later] == [Occasion.MEMBERSHIP_ANNIVERSARY] * 2
     assert [each.due.occasion for each in of_c1] == [Occasion.BIRTHDAY]
+
+
+async def test_what_was_told_of_one_merged_away_is_not_told_again_and_is_forgotten_with_the_other(work: Work) -> None:
+    await put(work, UpsertCustomer(customer("c-1")), UpsertCustomer(full_customer("c-2")))
+    await put_rules(work, rule(Occasion.BIRTHDAY))
+    assert (await tell(work, PARTY)).told == 1
+    await merge(work, merging(p_1="p-7", p_2="p-8"))
+    assert (await tell(work, PARTY, run_id="again")).told == 0
+    assert await rows(work, "SELECT customer_id, person_id FROM care_told") == [("c-1", "p-7")]
+    await erase(work, person_id="p-7")
+    assert await rows(work, "SELECT * FROM care_told") == []

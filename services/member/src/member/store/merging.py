@@ -61,6 +61,41 @@ _CARRY_POINTS = text("""
     JOIN tier_points AS counted ON counted.member_id = ended.member_id
 """)
 
+# A registration for what the one that goes on is registered for too stays where it is: nobody comes twice.
+_CARRY_REGISTRATIONS = text("""
+    UPDATE activity_registrations AS theirs SET member_id = ended.into_member_id
+    FROM unnest(CAST(:members AS text[]), CAST(:intos AS text[])) AS ended(member_id, into_member_id)
+    WHERE theirs.member_id = ended.member_id AND NOT EXISTS (
+        SELECT FROM activity_registrations AS ours
+        WHERE ours.activity_id = theirs.activity_id AND ours.member_id = ended.into_member_id
+            AND ours.state <> 'left' AND theirs.state <> 'left')
+""")
+
+_CARRY_BARS = text("""
+    INSERT INTO activity_bars AS known (member_id, barred_until, activity_id)
+    SELECT ended.into_member_id, bars.barred_until, bars.activity_id
+    FROM unnest(CAST(:members AS text[]), CAST(:intos AS text[])) AS ended(member_id, into_member_id)
+    JOIN activity_bars AS bars ON bars.member_id = ended.member_id
+    ORDER BY ended.into_member_id
+    ON CONFLICT (member_id) DO UPDATE SET barred_until = excluded.barred_until, activity_id = excluded.activity_id
+        WHERE excluded.barred_until > known.barred_until
+""")
+
+_MOVE_CARE = text("""
+    WITH theirs AS (
+        DELETE FROM care_told WHERE customer_id = :merged_id RETURNING care_told.*
+    )
+    INSERT INTO care_told
+        (care_id, customer_id, person_id, occasion, subject_id, year, years, occurred_at, recorded_at)
+    SELECT theirs.care_id, :customer_id, coalesce(moved.becomes, theirs.person_id), theirs.occasion,
+        theirs.subject_id, theirs.year, theirs.years, theirs.occurred_at, theirs.recorded_at
+    FROM theirs
+    LEFT JOIN unnest(CAST(:persons AS text[]), CAST(:becomes AS text[])) AS moved(person_id, becomes)
+        ON moved.person_id = theirs.person_id
+    ORDER BY theirs.care_id
+    ON CONFLICT (customer_id, person_id, occasion, subject_id, year) DO NOTHING
+""")
+
 _CARRY_SPEND = text("""
     INSERT INTO tier_spend (source, customer_id, kind, amount_minor, spent_at)
     SELECT source || '@' || :customer_id, :customer_id, kind, amount_minor, spent_at
@@ -206,6 +241,14 @@ async def carry_merits(connection: AsyncConnection, ending: Sequence[tuple[Membe
         await connection.execute(_CARRY_POINTS, members)
 
 
+async def carry_registrations(connection: AsyncConnection, ending: Sequence[tuple[Member, Member]]) -> None:
+    """Let memberships that go on come to what those that end were registered for, and be barred as they were."""
+    if ending:
+        asked = {"members": [each.member_id for each, _ in ending], "intos": [into.member_id for _, into in ending]}
+        await connection.execute(_CARRY_REGISTRATIONS, asked)
+        await connection.execute(_CARRY_BARS, asked)
+
+
 async def carry_spend(connection: AsyncConnection, merge: Merge) -> None:
     """Let what the one merged away spent count for the other."""
     await connection.execute(_CARRY_SPEND, {"customer_id": merge.customer_id, "merged_id": merge.merged_id})
@@ -238,20 +281,29 @@ async def balances_for_update(
 
 async def move_coupons(connection: AsyncConnection, merge: Merge) -> None:
     """Give the coupons of the one merged away to the other, and count them there."""
-    asked = {
-        "customer_id": merge.customer_id,
-        "merged_id": merge.merged_id,
-        "persons": list(merge.person_moves),
-        "becomes": list(merge.person_moves.values()),
-    }
+    asked = _names(merge)
     for statement in (_COUNT_COUPONS, _FORGET_COUPONS, _MOVE_COUPONS):
         await connection.execute(statement, {name: asked[name] for name in asked if f":{name}" in statement.text})
+
+
+async def move_care(connection: AsyncConnection, merge: Merge) -> None:
+    """Give what was told of the one merged away to the other, as far as the same was not told of it."""
+    await connection.execute(_MOVE_CARE, _names(merge))
 
 
 async def arrived_late(connection: AsyncConnection, *, limit: int) -> list[tuple[MemberId, MemberId, int]]:
     """Memberships that ended in others and have points again, with the others and the versions of their accounts."""
     found = await connection.execute(_ARRIVED_LATE, {"prefix": ACCOUNT_PREFIX, "limit": limit})
     return [(MemberId(row.member_id), MemberId(row.into_member_id), row.version) for row in found]
+
+
+def _names(merge: Merge) -> dict[str, Any]:
+    return {
+        "customer_id": merge.customer_id,
+        "merged_id": merge.merged_id,
+        "persons": list(merge.person_moves),
+        "becomes": list(merge.person_moves.values()),
+    }
 
 
 def _merge(row: Row[Any]) -> Merge:

@@ -76,7 +76,12 @@ async def move_coupons(transaction: Transaction, merge: Merge) -> None:
     await store.move_coupons(transaction.connection, merge)
 
 
-MOVERS: Sequence[Mover] = (move_entitlements, move_coupons)
+async def move_care(transaction: Transaction, merge: Merge) -> None:
+    """What was told stays told: nobody is thought of twice, and an erasure finds the birthdays."""
+    await store.move_care(transaction.connection, merge)
+
+
+MOVERS: Sequence[Mover] = (move_entitlements, move_coupons, move_care)
 """What else is kept under a customer's id, and goes over: each room names its own."""
 
 
@@ -195,6 +200,7 @@ async def _save(transaction: Transaction, command: MergeCustomers, batch: _Batch
     await store.save_merge(connection, merge)
     await store.move_members(connection, plan.theirs.moving)
     await store.carry_merits(connection, plan.theirs.ending)
+    await store.carry_registrations(connection, plan.theirs.ending)
     await store.carry_spend(connection, merge)
     for mover in MOVERS:
         await mover(transaction, merge)
