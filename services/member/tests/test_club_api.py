@@ -53,7 +53,8 @@ async def test_a_member_reaches_the_own_clubs_codes_and_orders_only(served: Serv
     await become_member(boss, "c-1")
     await become_member(boss, "c-2")
     await boss.clubs.PutClub(club_request())
-    await boss.merchants.PutMerchant(merchant_request(subjects=["till-1"]))
+    agreed = merchant_request(subjects=["till-1"], operator_share_basis_points=3_333)
+    assert (await boss.merchants.PutMerchant(agreed)).merchant.operator_share_basis_points == 3_333
     await boss.points.EarnPoints(earn_request(300, "c-2"))
     await boss.shop.PutShopItem(item_request())
     await boss.shop.ChangeShopStock(STOCK(request_id="s", item_id="cup", change=5, reason="counted"))
@@ -67,7 +68,7 @@ async def test_a_member_reaches_the_own_clubs_codes_and_orders_only(served: Serv
     assert [(each.club_id, each.members) for each in seen.clubs] == [("golf", 1)]
     asked = merchant_service_pb2.ListMerchantsRequest(customer_id="c-1")
     (shown,) = (await app.merchants.ListMerchants(asked)).merchants
-    assert (shown.merchant_id, list(shown.subjects)) == ("tea", [])
+    assert (shown.merchant_id, list(shown.subjects), shown.operator_share_basis_points) == ("tea", [], 0)
     for name, request in [
         ("JoinClub", timed(JOIN, club_id="golf", customer_id="c-2")),
         ("ListClubs", club_service_pb2.ListClubsRequest()),

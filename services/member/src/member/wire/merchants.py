@@ -96,8 +96,8 @@ def put_merchant_from_proto(request: pb.PutMerchantRequest) -> PutMerchant:
 
 
 def merchant_to_proto(merchant: Merchant) -> merchant_pb2.Merchant:
-    """The merchant; who acts for it is not for members."""
-    subjects = () if current_caller().customer_id is not None else merchant.subjects
+    """The merchant; who acts for it, and what the operator bears of a discount, is not for members."""
+    to_a_member = current_caller().customer_id is not None
     return merchant_pb2.Merchant(
         merchant_id=merchant.merchant_id,
         display_name=merchant.display_name,
@@ -106,7 +106,7 @@ def merchant_to_proto(merchant: Merchant) -> merchant_pb2.Merchant:
             merchant_pb2.MerchantShop(shop_id=shop.shop_id, display_name=shop.display_name, address=shop.address)
             for shop in merchant.shops
         ],
-        subjects=subjects,
+        subjects=() if to_a_member else merchant.subjects,
         program_id=merchant.program_id,
         discounts=[
             merchant_pb2.MerchantDiscount(tier_id=each.tier_id, basis_points=each.basis_points)
@@ -116,7 +116,7 @@ def merchant_to_proto(merchant: Merchant) -> merchant_pb2.Merchant:
         product_families=merchant.product_families,
         sale_discount_cap_minor=merchant.sale_discount_cap_minor,
         month_discount_cap_minor=merchant.month_discount_cap_minor,
-        operator_share_basis_points=merchant.operator_share_basis_points,
+        operator_share_basis_points=0 if to_a_member else merchant.operator_share_basis_points,
         earn_rate_percent=merchant.earn_rate_percent,
         settlement_period=_PERIODS[merchant.settlement_period],
         valid_from=times.to_proto(merchant.valid_from),
