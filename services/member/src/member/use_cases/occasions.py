@@ -66,7 +66,7 @@ class Rewarded:
 
     @property
     def was_booked_before(self) -> bool:
-        """Whether the cause was rewarded before: it was looked up, or the ledger took nothing of what was to be booked."""
+        """Whether the cause was rewarded before: it was looked up, or the ledger took nothing of what was due."""
         return self.plan.known or (bool(grants_of(self.plan)) and not self.posted)
 
 
