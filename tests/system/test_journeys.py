@@ -263,7 +263,7 @@ async def test_the_example_of_a_channel_app_shows_what_it_says(world: World) -> 
             "11.00 yuan off, 64.00 yuan to pay",
             "spend 125.00 CNY more",
             "redeemed 2 coupons",
-            "earned 435, spent 200",
+            "spent 200, expired 0, closing 235",
             "403 NOT_YOUR_CUSTOMER",
         ):
             assert line in printed, f"{line}\n{printed}"
