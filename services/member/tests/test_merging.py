@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -455,3 +456,28 @@ async def test_a_tier_goes_on_through_a_chain_and_to_who_took_its_own_later(work
     held = await rows(work, "SELECT customer_id, tier_id, tier_since FROM members WHERE left_at IS NULL")
     assert held == [("c-1", "gold", day(12))]
     await prove(work)
+
+
+@pytest.mark.parametrize("forgotten", [False, True])
+async def test_what_is_kept_of_somebody_who_is_gone_is_not_given_to_a_namesake(work: Work, forgotten: bool) -> None:
+    await put(work, UpsertCustomer(full_customer("c-1")), UpsertCustomer(full_customer("c-2")))
+    theirs = Holder(C2, GENERAL, PersonId("p-2"))
+    await enrol(work, EnrolCustomer(theirs, day(0)), EnrolCustomer(theirs._replace(customer_id=C1), day(0)))
+    await awarded(work, replace(award(250, at=day(1)), holder=theirs))
+    await say(work, said(on=1, person_id="p-2"), said(given=forgotten, on=2, person_id="p-2", customer_id="c-2"))
+    if forgotten:
+        await erase(work, "c-2", "p-2", on=3)
+    else:
+        await put(work, UpsertCustomer(full_customer("c-2", persons=(person(),))))
+    (refused,) = await merge(work, merging(p_1="p-3"))
+    assert isinstance(refused, PersonIdsClash)
+    assert refused.metadata["person_ids"] == "p-2"
+    (done,) = await merge(work, merging(p_1="p-3", p_2="p-4"))
+    assert isinstance(done, Merged)
+    held = await rows(
+        work, "SELECT person_id, balance FROM members JOIN ledger_accounts ON id = 'points:' || member_id ORDER BY 1"
+    )
+    assert held == [("p-2", 0), ("p-4", 250)]
+    assert await agreed(work, *(Subject(C1, PersonId(each), SMS) for each in ("p-2", "p-4"))) == ["v1", None]
+    erased = await scalar(work, "SELECT erased_persons FROM customers WHERE customer_id = 'c-1'")
+    assert erased == (["p-4"] if forgotten else [])

@@ -51,7 +51,8 @@ class PointsOwed(Refusal):
 
 @dataclass(frozen=True, slots=True)
 class Merge:
-    """A merge as stored: `person_moves` names every person of the one merged away; `merged_at` is business time."""
+    """A merge as stored: `person_moves` names every person of the one merged away, also those who are gone while
+    something is kept of them; `merged_at` is business time."""
 
     customer_id: CustomerId
     merged_id: CustomerId
@@ -126,13 +127,17 @@ def check_moves(moves: Sequence[tuple[PersonId, PersonId]]) -> None:
         raise InvalidArgument.many(violations)
 
 
-def person_moves(customer: Customer, other: Customer, said: Moves, erased: Collection[PersonId]) -> Moves:
+def person_moves(
+    customer: Customer, other: Customer, said: Moves, erased: Collection[PersonId], *, gone: Collection[PersonId] = ()
+) -> Moves:
     """What each person of `other` becomes: what was said, or itself.
+
+    So does who is `gone`, put away or forgotten, while something is kept under the id: it must not become a namesake's.
 
     Refuses PersonNotFound, PersonIdsClash where an id is taken and nothing was said or two would become one, and
     PersonErased where the id is that of somebody who asked the customer to be forgotten.
     """
-    theirs = [person.person_id for person in other.persons]
+    theirs = [*(person.person_id for person in other.persons), *gone]
     if unknown := [each for each in said if each not in theirs]:
         raise PersonNotFound(other.customer_id, unknown[0])
     moves = {person_id: said.get(person_id, person_id) for person_id in theirs}
@@ -145,8 +150,8 @@ def person_moves(customer: Customer, other: Customer, said: Moves, erased: Colle
     ]
     if clashing:
         raise PersonIdsClash(other.customer_id, clashing)
-    if gone := [each for each in become if each in erased]:
-        raise PersonErased(customer.customer_id, gone)
+    if forgotten := [each for each in become if each in erased]:
+        raise PersonErased(customer.customer_id, forgotten)
     return moves
 
 
@@ -176,10 +181,7 @@ def merged(customer: Customer, other: Customer, moves: Moves) -> Customer:
 def memberships_merged(
     customer_id: CustomerId, ours: Sequence[Member], theirs: Sequence[Member], moves: Moves
 ) -> Memberships:
-    """Each membership of the one merged away goes to the same holder here: it ends where there is one already.
-
-    A person who was put away before stays under its id, so that no other person gets what is that one's.
-    """
+    """Each membership of the one merged away goes to the same holder here: it ends where there is one already."""
     known = {member.holder: member for member in ours}
     moving: list[tuple[Member, Holder]] = []
     ending: list[tuple[Member, Member]] = []

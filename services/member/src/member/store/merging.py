@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import Row, insert, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from member.domain.customer import Customer, CustomerId, PersonId
+from member.domain.customer import EVERYBODY, Customer, CustomerId, PersonId
 from member.domain.membership import Holder, Member, MemberId
 from member.domain.merge import Carried, Merge
 from member.domain.program import ProgramId
@@ -20,6 +20,15 @@ from member.store.tables import members as _members
 
 _ERASED = text("""
     SELECT customer_id, erased_persons FROM customers WHERE customer_id = ANY(CAST(:ids AS text[]))
+""")
+
+# Also those who are no persons of the customer any more.
+_KEPT = text("""
+    SELECT person_id FROM members WHERE customer_id = :customer_id AND left_at IS NULL
+    UNION SELECT person_id FROM consents WHERE customer_id = :customer_id
+    UNION SELECT person_id FROM coupons WHERE customer_id = :customer_id
+    UNION SELECT person_id FROM benefit_grants WHERE customer_id = :customer_id
+    UNION SELECT person_id FROM care_told WHERE customer_id = :customer_id
 """)
 
 _SAVE_CUSTOMER = text("""
@@ -136,6 +145,12 @@ async def erased_persons(connection: AsyncConnection, ids: Collection[CustomerId
     """The persons of these customers who asked to be forgotten."""
     found = await connection.execute(_ERASED, {"ids": list(ids)})
     return {CustomerId(row.customer_id): {PersonId(each) for each in row.erased_persons} for row in found}
+
+
+async def persons_kept(connection: AsyncConnection, customer_id: CustomerId) -> set[PersonId]:
+    """The persons under whose ids something is kept that goes over with the customer."""
+    found = await connection.execute(_KEPT, {"customer_id": customer_id})
+    return {PersonId(row.person_id) for row in found} - {EVERYBODY}
 
 
 async def save_customer(

@@ -141,13 +141,14 @@ async def _merge(transaction: Transaction, command: MergeCustomers, batch: _Batc
     assert isinstance(other, Customer)
     try:
         erased = await store.erased_persons(connection, [command.customer_id, command.merged_id])
-        moves = person_moves(customer, other, dict(command.moves), erased[command.customer_id])
+        gone = await store.persons_kept(connection, command.merged_id) - {each.person_id for each in other.persons}
+        moves = person_moves(customer, other, dict(command.moves), erased[command.customer_id], gone=sorted(gone))
         whole = merged(customer, other, moves)
         theirs = await _memberships(connection, command, moves, batch)
     except Refusal as refusal:
         return refusal
     # Whoever was forgotten under an id that somebody else has here is forgotten already, and the other one is not.
-    still = erased[command.merged_id] - {person.person_id for person in whole.persons}
+    still = {moves.get(each, each) for each in erased[command.merged_id]} - {each.person_id for each in whole.persons}
     return await _save(
         transaction, command, batch, _Plan(customer, whole, moves, theirs, erased[command.customer_id] | still)
     )
