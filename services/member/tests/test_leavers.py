@@ -13,7 +13,20 @@ from member.domain.program import GENERAL
 from member.use_cases.club_terms import follow_members
 from member.use_cases.memberships import LeaveProgram, leave_program
 
-from services.member.tests.club_factories import club, issue, join, merchant, put_club, put_merchant, review, verify
+from services.member.tests.club_factories import (
+    club,
+    issue,
+    join,
+    merchant,
+    put_club,
+    put_merchant,
+    review,
+    sale,
+    sell,
+    take_back,
+    verified,
+    verify,
+)
 from services.member.tests.customers import merge, merging
 from services.member.tests.earning import celebrate, entries, put, ripen, rule, waiting
 from services.member.tests.factories import award, awarded, day, enrolled, reward, rewarded, rows, scalar
@@ -43,6 +56,17 @@ async def test_a_code_of_who_left_is_not_valid_and_says_nothing_of_its_member(wo
         assert await verify(work, code) is None
     except Refusal as refusal:
         pytest.fail(f"the merchant is told {refusal.metadata}")
+
+
+async def test_a_sale_to_who_left_since_is_settled_and_gives_no_points(work: Work) -> None:
+    await enrolled(work, "c-1")
+    await put_merchant(work, merchant(earn_rate_percent=100))
+    verification_id = await verified(work)
+    await gone(work)
+    line = await sell(work, sale(verification_id, 100_00))
+    assert (line.paid_minor, line.points) == (100_00, 0)
+    assert await rows(work, "SELECT source FROM ledger_transactions") == []
+    assert (await take_back(work, line.receipt_number)).paid_minor == -100_00
 
 
 async def test_who_left_has_no_anniversaries(work: Work) -> None:

@@ -29,7 +29,7 @@ from member.domain.settlement import (
     line_of,
     settled_at,
 )
-from member.store import members, programs, settlements
+from member.store import earners, members, programs, settlements
 from member.store import merchants as store
 from member.use_cases.earning import give_points
 from member.use_cases.merchants import merchant_of
@@ -122,7 +122,7 @@ async def _line(
     transaction: Transaction, merchant: Merchant, verification: Verification, *, sale: Sale, calendar: Calendar
 ) -> MerchantLine:
     """The sale as it is settled in the period that is open, which nobody closes until the transaction ends; with the
-    points that it gives, on what was paid, rounded down."""
+    points that it gives, on what was paid, rounded down, and none to who left since its code was verified."""
     connection = transaction.connection
     given = 0
     if merchant.month_discount_cap_minor:
@@ -131,9 +131,10 @@ async def _line(
         given = await settlements.given_in(connection, verification.member_id, merchant.merchant_id, month)
     line = line_of(sale, merchant, verification, line_id=LineId(new_id()), given_in_month_minor=given)
     closed_until = await settlements.closed_until(connection, merchant.merchant_id, lock=True)
+    left = await earners.left_for_good(connection, {verification.member_id})
     return replace(
         line,
-        points=points_for_money(line.paid_minor, merchant.earn_rate_percent),
+        points=0 if left else points_for_money(line.paid_minor, merchant.earn_rate_percent),
         settled_at=settled_at(line.occurred_at, closed_until),
     )
 
