@@ -4,6 +4,8 @@ codes tell nothing, and nobody else's turn waits for them."""
 import pytest
 from chassis.errors import Refusal
 from chassis.ids import new_id
+from chassis.testing.serving import Serving
+from chassis.times import to_proto
 from chassis.work import Work
 from member.domain.customer import CustomerId
 from member.domain.earning_rule import Conditions, Fixed, Trigger
@@ -12,7 +14,10 @@ from member.domain.membership import Holder
 from member.domain.program import GENERAL
 from member.use_cases.club_terms import follow_members
 from member.use_cases.memberships import LeaveProgram, leave_program
+from touchstone.member.v1.club_service_pb2 import GetClubRequest
+from touchstone.member.v1.membership_service_pb2 import LeaveRequest
 
+from services.member.tests.calls import Stubs, become_member
 from services.member.tests.club_factories import (
     club,
     issue,
@@ -29,8 +34,9 @@ from services.member.tests.club_factories import (
 )
 from services.member.tests.customers import merge, merging
 from services.member.tests.earning import celebrate, entries, put, ripen, rule, waiting
-from services.member.tests.factories import award, awarded, day, enrolled, reward, rewarded, rows, scalar
+from services.member.tests.factories import award, awarded, day, enrolled, reward, rewarded, rows, scalar, told
 from services.member.tests.steps import balance, prove
+from services.member.tests.test_bad_clubs import JOIN, club_request, timed
 
 TENURE = rule(
     "year",
@@ -142,8 +148,8 @@ async def test_the_terms_of_others_go_on_when_a_member_left(work: Work) -> None:
     await prove(work)
 
 
-@pytest.mark.parametrize("told", [True, False])
-async def test_a_merge_takes_club_memberships_along_once(work: Work, told: bool) -> None:
+@pytest.mark.parametrize("heard", [True, False])
+async def test_a_merge_takes_club_memberships_along_once(work: Work, heard: bool) -> None:
     await with_points(work, "c-1", "c-2", "c-3")
     for each in ("golf", "chess"):
         await put_club(work, club(each, fee_points=10, term_months=1))
@@ -153,11 +159,22 @@ async def test_a_merge_takes_club_memberships_along_once(work: Work, told: bool)
     for merged_id in ("c-2", "c-3"):
         (outcome,) = await merge(work, merging(merged_id=merged_id, p_1=f"p-{merged_id}"))
         assert not isinstance(outcome, Refusal), outcome
-    if told:
+    if heard:
         await followed(work)
     await review(work, day(40))
-    if not told:
+    if not heard:
         await review(work, day(70))
     assert await clubs_of(work) == [("c-1", "active", None), ("c-2", "ended", "left"), ("c-1", "active", None)]
     assert await rows(work, "SELECT club_id, members FROM clubs ORDER BY club_id") == [("chess", 1), ("golf", 1)]
     await prove(work)
+
+
+async def test_leaving_is_heard_of_and_frees_the_place(served: Serving, boss: Stubs) -> None:
+    await become_member(boss)
+    await boss.clubs.PutClub(club_request(capacity=1))
+    await boss.clubs.JoinClub(timed(JOIN, club_id="golf"))
+    leaving = LeaveRequest(request_id=new_id(), customer_id="c-1", occurred_at=to_proto(day(5)))
+    await boss.memberships.Leave(leaving)
+    await served.settle()
+    assert (await boss.clubs.GetClub(GetClubRequest(club_id="golf"))).club.members == 0
+    assert await told(served.work, "ClubMembershipChanged") == 2
