@@ -45,7 +45,7 @@ async def test_another_scheme_is_no_token(gateway: Gateway, keys: Keys, scheme: 
 async def test_every_route_asks_for_a_token_before_anything_else(gateway: Gateway) -> None:
     asked = 0
     for each in gateway.routes():
-        answer = await gateway.client.send_as(None, f"{each.verb} {each.path}", body={"unknown": 1})
+        answer = await gateway.client.send_as(None, f"{each.verb} {each.asked}", body={"unknown": 1})
         assert (answer.status_code, answer.json()["reason"]) == (401, "INVALID_TOKEN"), each.path
         asked += 1
     assert asked > 30
@@ -57,7 +57,7 @@ async def test_every_route_asks_for_the_scope_of_its_method(gateway: Gateway, ke
         method = each.method.removeprefix("touchstone.")
         admitted = gateway.admitted(each.method).scopes
         token = keys.mint("operator", all_scopes() - admitted)
-        answer = await gateway.client.send_as(token, f"{each.verb} {each.path}", key="k-1", body={})
+        answer = await gateway.client.send_as(token, f"{each.verb} {each.asked}", key="k-1", body={})
         assert (answer.status_code, answer.json()["reason"]) == (403, "SCOPE_MISSING"), method
         assert admitted
     assert all(fake.asked == [] for fake in gateway.fakes)
@@ -69,7 +69,7 @@ async def test_a_member_is_let_in_where_the_contract_says_and_only_to_the_own_pa
     token = keys.mint("li-2", all_scopes(), customer_id="li-2")
     for each in gateway.routes():
         for customer in ("sa-1", "nobody"):
-            path = each.path.replace("{customer_id}", customer)
+            path = each.asked.replace("{customer_id}", customer)
             answer = await gateway.client.send_as(token, f"{each.verb} {path}", key="k-1", body={})
             assert (answer.status_code, answer.json()["reason"]) == (403, "NOT_YOUR_CUSTOMER"), path
             assert customer not in answer.json()["detail"]

@@ -64,6 +64,15 @@ class Route:
         return self.route.path
 
     @property
+    def asked(self) -> str:
+        """A path that may be asked for: where it names a number, one stands there."""
+        path = self.path
+        for parameter in self.route.dependant.path_params:
+            if parameter.field_info.annotation is int:
+                path = path.replace(f"{{{parameter.name}}}", "1")
+        return path
+
+    @property
     def verb(self) -> str:
         """The one HTTP method it answers."""
         assert self.route.methods is not None

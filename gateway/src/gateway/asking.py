@@ -72,6 +72,11 @@ def body_of(descriptor: Any, names: frozenset[str]) -> type[BaseModel]:
     return _BODIES.model(descriptor, names)
 
 
+def path_of(field: Any) -> Any:
+    """The annotation of a parameter in the path, which is never empty."""
+    return _query_kind(field)
+
+
 def query_of(field: Any) -> tuple[Any, Any]:
     """The annotation of a query parameter and its default, Ellipsis where it must be given."""
     default = ... if _is_required(field) else None

@@ -18,7 +18,7 @@ from google.protobuf.descriptor import Descriptor, MethodDescriptor
 from google.protobuf.message import Message
 
 from gateway.admission import Key, To, admits
-from gateway.asking import body_of, fill, query_of
+from gateway.asking import body_of, fill, path_of, query_of
 from gateway.contracts import comment_of, method_named
 from gateway.schema import model_of, to_json
 from gateway.services import Services
@@ -111,11 +111,12 @@ def _endpoint(route: Route, method: MethodDescriptor) -> Callable[..., Any]:
 
 def _parameters(route: Route, request: Any, in_path: list[str]) -> list[inspect.Parameter]:
     sent = request.fields_by_name[route.into].message_type if route.into else request
+    found = {field.name: field for field in (*sent.fields, *request.fields)}
     for name in in_path:
-        if name not in request.fields_by_name and name not in sent.fields_by_name:
+        if name not in found:
             raise ValueError(f"{route.path}: {route.method} has no field {name}")
     left = [field for field in sent.fields if field.name not in (*in_path, _REQUEST_ID)]
-    parameters = [_parameter(name, str) for name in in_path]
+    parameters = [_parameter(name, path_of(found[name])) for name in in_path]
     if _REQUEST_ID in request.fields_by_name:
         parameters.append(_parameter("key", Key))
     if route.verb in ("GET", "DELETE"):
