@@ -9,7 +9,7 @@ from chassis.errors import InvalidArgument
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from member.domain.coupon import CouponId
-from member.domain.coupon_order import Candidate, Order, OrderLine, apply_coupons, check_order, split
+from member.domain.coupon_order import MAX_COUPONS, Candidate, Order, OrderLine, apply_coupons, check_order, split
 from member.domain.coupon_quote import best_combination, lawful
 from member.domain.coupon_template import (
     AmountOff,
@@ -245,3 +245,15 @@ def test_orders_that_cannot_be_are_malformed() -> None:
         "order.lines[0].quantity",
         "order.lines",
     ]
+
+
+def test_an_order_takes_no_more_coupons_than_one_may_name_for_it() -> None:
+    many = [candidate(f"c{place:02}", terms(AmountOff(100 + place))) for place in range(40)]
+    best = best_combination(many, order(*[10_000] * 3))
+    assert len(best.chosen) == MAX_COUPONS
+    assert best.exact, "the 20 that are worth most are the best 20, and the bound says so"
+    assert best.priced.discount_minor == sum(range(120, 140))
+    same = [candidate(f"c{place:03}", terms(AmountOff(100)), template="t") for place in range(300)]
+    assert len(best_combination(same, order(100_000)).chosen) == MAX_COUPONS
+    assert lawful(many[:MAX_COUPONS])
+    assert not lawful(many[: MAX_COUPONS + 1])

@@ -19,6 +19,7 @@ from chassis.money import AMOUNT_MAX, check_currency
 from member.domain.coupon import CouponId
 from member.domain.coupon_template import AmountOff, FreeProduct, PercentOff, TemplateId, Terms
 
+MAX_COUPONS = 20
 MAX_LINES = 200
 MAX_QUANTITY = 10**6
 

@@ -1,8 +1,9 @@
 """The best lawful combination of coupons for an order.
 
 Which coupons may be used together, and a search by branch and bound for those that take off the most; of equal ones for
-the fewest, and of these for the sooner to expire. The search is exact for up to 20 coupons that differ (beyond what
-their own limits let into one order, coupons of one kind do not count) and 5,000 nodes. Past that it gives the best
+the fewest, and of these for the sooner to expire. An order takes 20 coupons at most. The search is exact for up to 20
+coupons that differ (beyond what their own limits let into one order, coupons of one kind do not count) and 5,000 nodes.
+Past that it gives the best
 combination of the 20 that are worth most alone, filled up with what still adds something, says that it is not proven,
 and names an amount that no combination exceeds.
 """
@@ -15,6 +16,7 @@ from typing import NamedTuple
 
 from member.domain.coupon import CouponId
 from member.domain.coupon_order import (
+    MAX_COUPONS,
     Candidate,
     Order,
     Priced,
@@ -48,6 +50,8 @@ class Best:
 
 def lawful(coupons: Sequence[Candidate]) -> bool:
     """Whether these coupons may be used in one order together. What is lawful stays so when one is left out."""
+    if len(coupons) > MAX_COUPONS:
+        return False
     groups = Counter(one.terms.stacking.group for one in coupons)
     quotas = Counter(key for one in coupons for key, _ in one.quotas)
     for place, one in enumerate(coupons):
@@ -69,7 +73,8 @@ def best_combination(
     """The lawful combination that takes off the most; each coupon is usable for the order on its own."""
     useful = _without_surplus(coupons)
     alone = {one.coupon_id: apply_coupons([one], order).discount_minor for one in useful}
-    kept = sorted(useful, key=lambda one: (-alone[one.coupon_id], one.urgency))[:exact_max]
+    useful.sort(key=lambda one: (-alone[one.coupon_id], one.urgency))
+    kept = useful[:exact_max]
     search = _Search(in_order(kept, order), order, nodes_max)
     chosen = search.run()
     exact = len(kept) == len(useful) and search.nodes <= nodes_max
@@ -90,8 +95,8 @@ def _most_of_kind(one: Candidate) -> int:
     stacking = one.terms.stacking
     if not _combine(one, one):
         return 1
-    limits = [stacking.group_limit or _UNLIMITED, stacking.order_limit or _UNLIMITED, *(most for _, most in one.quotas)]
-    return min(limits)
+    limits = [stacking.group_limit or MAX_COUPONS, stacking.order_limit or MAX_COUPONS, *(most for _, most in one.quotas)]
+    return min(MAX_COUPONS, *limits)
 
 
 def _without_surplus(coupons: Sequence[Candidate]) -> list[Candidate]:
@@ -106,20 +111,17 @@ def _without_surplus(coupons: Sequence[Candidate]) -> list[Candidate]:
 
 
 def _fill_up(chosen: Sequence[Candidate], coupons: Sequence[Candidate], order: Order) -> list[Candidate]:
-    """Add whatever still adds something, the most valuable addition first."""
+    """Add whatever still adds something, in their order; each is tried once, so that hundreds of them take no longer
+    than so many orders to price."""
     filled = list(chosen)
     got = apply_coupons(filled, order).discount_minor
-    while True:
-        gains = [
-            (apply_coupons([*filled, one], order).discount_minor - got, one)
-            for one in coupons
-            if one not in filled and lawful([*filled, one])
-        ]
-        gain, best = max(gains, key=lambda each: each[0], default=(0, None))
-        if best is None or gain <= 0:
-            return filled
-        filled.append(best)
-        got += gain
+    for one in coupons:
+        if one not in filled and lawful([*filled, one]):
+            more = apply_coupons([*filled, one], order).discount_minor
+            if more > got:
+                filled.append(one)
+                got = more
+    return filled
 
 
 class _Node(NamedTuple):
@@ -155,7 +157,7 @@ class _Search:
 
     def most(self) -> int:
         """An amount that no combination exceeds."""
-        return self.bound.of(range(len(self.coupons)), Till(self.order), _UNLIMITED)
+        return self.bound.of(range(len(self.coupons)), Till(self.order), MAX_COUPONS)
 
     def _visit(self, node: _Node) -> None:
         self.nodes += 1
@@ -207,9 +209,7 @@ class _Room:
         self.groups = Counter(one.terms.stacking.group for one in chosen)
         self.quotas = Counter(key for one in chosen for key, _ in one.quotas)
         self.size = len(chosen)
-        self.free = (
-            min((one.terms.stacking.order_limit or _UNLIMITED for one in chosen), default=_UNLIMITED) - self.size
-        )
+        self.free = min([MAX_COUPONS, *(one.terms.stacking.order_limit or MAX_COUPONS for one in chosen)]) - self.size
         self.group_limits: dict[str, int] = {}
         for one in chosen:
             group, limit = one.terms.stacking.group, one.terms.stacking.group_limit or _UNLIMITED

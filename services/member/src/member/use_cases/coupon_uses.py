@@ -22,7 +22,7 @@ from member.domain.coupon import (
 from member.domain.coupon_acts import Reserve, Reserved, Reverse
 from member.domain.coupon_book import Book
 from member.domain.coupon_code import Code
-from member.domain.coupon_order import Order, check_order
+from member.domain.coupon_order import MAX_COUPONS, Order, check_order
 from member.domain.customer import CustomerId
 from member.domain.membership import Holder
 from member.domain.program import GENERAL
@@ -31,8 +31,6 @@ from member.store import coupon_books, coupon_codes, customers
 from member.store.coupon_books import Counting, Wanted
 from member.store.coupon_codes import KnownCode
 from member.use_cases.coupons import attempt, close_book
-
-MAX_COUPONS = 20
 
 C = TypeVar("C")
 T = TypeVar("T")
