@@ -1,6 +1,7 @@
 """Customers in full on the real database: lines, accounts, consents, managers, and who is put again."""
 
 import asyncio
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -24,7 +25,7 @@ from member.domain.customer import (
 from member.domain.manager import Assignment, AssignmentTooOld
 from member.store import customers as store
 from member.store.customers import CustomerFilter
-from member.use_cases.consents import list_consent_history, list_consents
+from member.use_cases.consents import SayConsent, list_consent_history, list_consents
 from member.use_cases.customers import (
     UpsertCustomer,
     get_contact_address,
@@ -242,3 +243,17 @@ async def test_a_put_leaves_the_manager_and_taking_nobody_away_is_nothing(work: 
     (after,) = await put(work, UpsertCustomer(full_customer(display_name="Household Li")))
     assert after.customer.manager_id == "anna"
     assert await scalar(work, "SELECT manager_id FROM customers") == "anna"
+
+
+async def test_a_word_from_the_future_is_refused_so_that_it_can_be_taken_back(work: Work) -> None:
+    await put(work, UpsertCustomer(full_customer()))
+    latest = RECORDED_AT + timedelta(minutes=5)
+    ahead = said(text_version="v2", on=2), said(given=False, on=3)
+    taken_back = SayConsent(replace(ahead[1].said, occurred_at=latest))
+    too_far = SayConsent(replace(ahead[0].said, occurred_at=latest + timedelta(microseconds=1)))
+    outcomes = await say(work, said(), said(purpose="surveys"), taken_back, too_far)
+    assert [type(each) for each in outcomes] == [Consent, Consent, Consent, InvalidArgument]
+    assert await agreed(work, Subject(C1, PersonId(""), SMS)) == [None]
+    await erase(work, on=36_500)
+    closed = await rows(work, "SELECT purpose, occurred_at FROM consents WHERE NOT given ORDER BY 1")
+    assert closed == [(SMS, latest), ("surveys", RECORDED_AT)]

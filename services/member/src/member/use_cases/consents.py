@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from chassis.errors import InvalidArgument, Refusal
 from chassis.paging import Page
@@ -15,6 +15,8 @@ from member.store import consents as store
 from member.use_cases.customers import get_customer
 
 CHECKS_MAX = 1000
+# How far the clock of whoever passes a word on may be ahead.
+CLOCKS_APART = timedelta(minutes=5)
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +30,8 @@ async def say_consents(transaction: Transaction, commands: Sequence[SayConsent])
     """Note what was said, in order; what holds afterwards is the latest by business time.
 
     Saying again what holds already changes nothing. Withdrawing what was never given is noted as a no. Refuses
-    PersonNotFound, and CustomerNotFound, CustomerMerged or CustomerErased.
+    PersonNotFound, CustomerNotFound, CustomerMerged or CustomerErased, and InvalidArgument for a word from the future:
+    nothing that is said until then would overtake it.
     """
     connection = transaction.connection
     known = await customers.find_customers_for_update(connection, {each.said.subject.customer_id for each in commands})
@@ -37,7 +40,7 @@ async def say_consents(transaction: Transaction, commands: Sequence[SayConsent])
     outcomes: list[Consent | Refusal] = []
     for command in commands:
         subject = command.said.subject
-        refusal = _refusal(subject, known[subject.customer_id])
+        refusal = _refusal(command.said, known[subject.customer_id], transaction.recorded_at)
         outcomes.append(refusal or _say(transaction, command.said, standing, new))
     await store.insert_consents(connection, new, recorded_at=transaction.recorded_at)
     return outcomes
@@ -78,7 +81,10 @@ def number_of(page: Page) -> int | None:
     return int(page.after)
 
 
-def _refusal(subject: Subject, customer: Customer | Refusal) -> Refusal | None:
+def _refusal(said: Said, customer: Customer | Refusal, recorded_at: datetime) -> Refusal | None:
+    subject = said.subject
+    if said.occurred_at > recorded_at + CLOCKS_APART:
+        return InvalidArgument("occurred_at", "must not lie in the future")
     if isinstance(customer, Refusal):
         return customer
     if subject.person_id != EVERYBODY and customer.person(subject.person_id) is None:

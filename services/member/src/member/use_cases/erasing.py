@@ -64,7 +64,7 @@ async def _close_consents(transaction: Transaction, command: EraseCustomer) -> N
             said,
             given=False,
             channel=ERASURE,
-            occurred_at=max(said.occurred_at, command.occurred_at),
+            occurred_at=max(said.occurred_at, min(command.occurred_at, transaction.recorded_at)),
             said_by=command.by,
         )
         for said in held
