@@ -1,8 +1,10 @@
 """Calls over real gRPC: twins, batches, pages, members' own tokens, and bad input that names its field."""
 
 import asyncio
+from datetime import timedelta
 
 import grpc
+from chassis import clock
 from chassis.errors import Code
 from chassis.ids import new_id
 from chassis.rpc.errors import from_status, remote_refusal
@@ -212,6 +214,15 @@ async def test_a_member_reaches_the_own_data_only(served: Serving, boss: Stubs) 
         request_id=new_id(), customer_id="c-1", hold_id=hold.hold_id, occurred_at=to_proto(day(2))
     )
     assert (await refused(app, "ConfirmHold", steal)).reason == "HOLD_NOT_FOUND"
+
+
+async def test_a_member_does_not_choose_since_when_it_is_one(served: Serving, boss: Stubs) -> None:
+    await boss.customers.UpsertCustomer(upsert_request())
+    app = Stubs.of(served.channel(*SCOPES, subject="app", customer_id="c-1"))
+    for at in (day(1), clock.now() + timedelta(days=1)):
+        untimely = await refused(app, "Enrol", enrol_request(occurred_at=to_proto(at)))
+        assert [each.field for each in untimely.violations] == ["occurred_at"]
+    await app.memberships.Enrol(enrol_request(occurred_at=to_proto(clock.now())))
 
 
 async def test_a_method_asks_for_its_scope(served: Serving) -> None:

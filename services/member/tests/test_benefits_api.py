@@ -1,9 +1,11 @@
 """Benefits over real gRPC: entitlements in one call or many, the two phases of a use, grants, and who may ask."""
 
 import asyncio
+from datetime import timedelta
 from typing import Any
 
 import pytest
+from chassis import clock
 from chassis.ids import new_id
 from chassis.reading import Reader
 from chassis.testing.serving import Serving
@@ -140,7 +142,16 @@ async def test_a_member_reaches_its_own_benefits_only(served: Serving, boss: Stu
     await boss.benefits.GrantBenefit(grant_request())
     member = Stubs.of(served.channel("member.read", "member.write", subject="c-1", customer_id="c-1"))
     assert (await entitlements(member)).quotas[0].available == 2
-    await member.benefits.UseBenefit(use_request())
+    for at in (day(1), clock.now() - timedelta(days=31), clock.now() + timedelta(days=31)):
+        untimely = await refused(member, "UseBenefit", use_request(occurred_at=to_proto(at)))
+        assert [each.field for each in untimely.violations] == ["occurred_at"]
+    kept = (await boss.benefits.ReserveBenefit(use_request(pb.ReserveBenefitRequest))).use
+    confirm = pb.ConfirmBenefitRequest(
+        request_id=new_id(), customer_id="c-1", use_id=kept.use_id, occurred_at=to_proto(day(1))
+    )
+    assert [each.field for each in (await refused(member, "ConfirmBenefit", confirm)).violations] == ["occurred_at"]
+    await boss.benefits.GrantBenefit(grant_request(ends_at=to_proto(clock.now() + timedelta(days=1))))
+    await member.benefits.UseBenefit(use_request(occurred_at=to_proto(clock.now())))
     for name, request in (
         ("GetEntitlements", pb.GetEntitlementsRequest(customer_id="c-2")),
         ("GetEntitlements", pb.GetEntitlementsRequest(customer_id="nobody")),

@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Any, Protocol
 
 from chassis import times
+from chassis.auth import current_caller
 from chassis.consumers import Delivery
 from chassis.errors import InvalidArgument
 from chassis.ids import check_id
@@ -63,7 +64,11 @@ def instant_from_proto(request: Any) -> datetime | None:
 
 def enrol_from_proto(request: membership_pb.EnrolRequest) -> EnrolCustomer:
     """Whom to enrol, or InvalidArgument."""
-    return EnrolCustomer(holder_from_proto(request), occurred_at=times.from_proto(request.occurred_at, "occurred_at"))
+    return EnrolCustomer(
+        holder_from_proto(request),
+        occurred_at=times.from_proto(request.occurred_at, "occurred_at"),
+        by_member=current_caller().customer_id is not None,
+    )
 
 
 def changed_customers_from_deliveries(
