@@ -95,7 +95,11 @@ def _most_of_kind(one: Candidate) -> int:
     stacking = one.terms.stacking
     if not _combine(one, one):
         return 1
-    limits = [stacking.group_limit or MAX_COUPONS, stacking.order_limit or MAX_COUPONS, *(most for _, most in one.quotas)]
+    limits = [
+        stacking.group_limit or MAX_COUPONS,
+        stacking.order_limit or MAX_COUPONS,
+        *(most for _, most in one.quotas),
+    ]
     return min(MAX_COUPONS, *limits)
 
 
