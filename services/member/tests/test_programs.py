@@ -281,3 +281,15 @@ async def test_programs_side_by_side_move_members_each_in_its_way(work: Work) ->
         "general": "standard",
         "fans": "silver",
     }
+
+
+async def test_nobody_leaves_before_the_points_that_it_has(work: Work) -> None:
+    await enrolled(work, "c-1")
+    await awarded(work, award(100, at=day(5)))
+    with pytest.raises(MemberMoved):
+        await leave(work, day(4))
+    with pytest.raises(MemberMoved):
+        await leave(work, day(4), give_up=True)
+    assert await rows(work, "SELECT left_at FROM members") == [(None,)]
+    assert (await leave(work, day(5), give_up=True)).points_given_up == 100
+    await prove(work)

@@ -104,13 +104,17 @@ async def leave_program(transaction: Transaction, command: LeaveProgram) -> Left
     earns or counts for it any more. The customer may be enrolled again, as a new member with nothing.
 
     Refuses MemberNotFound, PointsHeld while points are held for a use, MemberHasPoints where points are left and the
-    command does not give them up, and MemberMoved where the membership moved at a later instant.
+    command does not give them up, and MemberMoved where the membership moved, or had more points, at a later instant.
     """
     connection, holder, at = transaction.connection, command.holder, command.occurred_at
     member = await _member(connection, holder)
     balance = await points.balance_at(connection, member.member_id, at)
-    if balance.held:
+    latest = await points.balance_at(connection, member.member_id, max(at, transaction.recorded_at))
+    if balance.held or latest.held:
         raise PointsHeld(holder)
+    if latest.balance > balance.balance:
+        # What came later would stay in a membership that nobody can spend from.
+        raise MemberMoved(member.member_id)
     if balance.balance > 0 and not command.give_up_points:
         raise MemberHasPoints(holder, balance.balance)
     if balance.balance > 0:
