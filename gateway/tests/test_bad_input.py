@@ -128,7 +128,8 @@ async def test_a_bad_page_is_named(gateway: Gateway, query: str, field: str) -> 
     paged = [each for each in gateway.routes() if any(p.name == field for p in each.route.dependant.query_params)]
     for each in paged:
         answer = await gateway.client.send_as(everything(gateway), f"GET {each.asked}?{query}")
-        assert (answer.status_code, answer.json()["errors"][0]["field"]) == (400, field), each.path
+        assert answer.status_code == 400, each.path
+        assert field in [error["field"] for error in answer.json()["errors"]], each.path
     assert len(paged) > 8
     assert reached(gateway) == []
 
