@@ -481,3 +481,16 @@ async def test_what_is_kept_of_somebody_who_is_gone_is_not_given_to_a_namesake(w
     assert await agreed(work, *(Subject(C1, PersonId(each), SMS) for each in ("p-2", "p-4"))) == ["v1", None]
     erased = await scalar(work, "SELECT erased_persons FROM customers WHERE customer_id = 'c-1'")
     assert erased == (["p-4"] if forgotten else [])
+
+
+async def test_an_export_knows_a_person_by_every_name_of_a_chain(work: Work) -> None:
+    await put(work, *(UpsertCustomer(full_customer(f"c-{number}")) for number in (1, 2, 3)))
+    await say(work, said(person_id="p-1", customer_id="c-3"), said(person_id="p-1", customer_id="c-2"))
+    await merge(work, merging("c-2", "c-3", p_1="p-5", p_2="p-6"))
+    await merge(work, merging("c-1", "c-2", p_1="p-11", p_2="p-12", p_5="p-15", p_6="p-16"))
+    async with work.reading() as connection:
+        document: Any = await export_customer(connection, C1, PersonId("p-15"))
+        whole: Any = await export_customer(connection, C1, PersonId(""))
+    named = {(each["customer_id"], each["person_id"]) for each in document["consents"]}
+    assert named == {("c-1", "p-15"), ("c-2", "p-5"), ("c-3", "p-1")}
+    assert {each["customer_id"] for each in whole["consents"]} == {"c-1", "c-2", "c-3"}

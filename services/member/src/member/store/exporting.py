@@ -17,12 +17,18 @@ from member.store.tables import METADATA, customers, members
 
 ROWS_MAX = 5_000
 
+# Each person by the names that it had, back to the first merge of a chain.
 _MERGED = text("""
-    SELECT merges.merged_customer_id, moved.key AS person_id, moved.value AS becomes_person_id
-    FROM customer_merges AS merges
-    JOIN customers ON customers.customer_id = merges.merged_customer_id
-    LEFT JOIN LATERAL jsonb_each_text(merges.person_moves) AS moved ON merges.customer_id = :customer_id
-    WHERE customers.merged_into = :customer_id
+    WITH RECURSIVE known (customer_id, person_id) AS (
+        SELECT CAST(:customer_id AS text), CAST(:person_id AS text)
+        UNION
+        SELECT merges.merged_customer_id, coalesce(moved.key, '')
+        FROM known
+        JOIN customer_merges AS merges ON merges.customer_id = known.customer_id
+        LEFT JOIN LATERAL jsonb_each_text(merges.person_moves) AS moved ON moved.value = known.person_id
+        WHERE known.person_id = '' OR moved.key IS NOT NULL
+    )
+    SELECT customer_id, person_id FROM known ORDER BY customer_id <> :customer_id, customer_id, person_id
 """)
 
 _POINTS = text("""
@@ -47,16 +53,9 @@ class Known(NamedTuple):
 
 async def known_as(connection: AsyncConnection, customer_id: CustomerId, person_id: PersonId) -> Known:
     """The names of the customer with everybody, or of one person."""
-    merged = (await connection.execute(_MERGED, {"customer_id": customer_id})).all()
-    if person_id == EVERYBODY:
-        ids = sorted({CustomerId(row.merged_customer_id) for row in merged})
-        return Known([(each, EVERYBODY) for each in (customer_id, *ids)], whole=True)
-    before = [
-        (CustomerId(row.merged_customer_id), PersonId(row.person_id))
-        for row in merged
-        if row.becomes_person_id == person_id
-    ]
-    return Known([(customer_id, person_id), *before], whole=False)
+    found = await connection.execute(_MERGED, {"customer_id": customer_id, "person_id": person_id})
+    names = [(CustomerId(row.customer_id), PersonId(row.person_id)) for row in found]
+    return Known(names, whole=person_id == EVERYBODY)
 
 
 async def export_tables(connection: AsyncConnection, known: Known) -> Mapping[str, list[Any]]:
