@@ -6,7 +6,7 @@ from typing import Any
 
 from chassis.testing import Keys
 from gateway.description import Described
-from gateway.schema import enum_number, model_of, to_json
+from gateway.schema import enum_number, is_map, model_of, to_json
 from google.protobuf import message_factory
 from google.protobuf.descriptor import Descriptor
 from google.protobuf.message import Message
@@ -20,12 +20,13 @@ from tests.contract.promises import method_named, promises
 
 REPLIES = sorted({promise.method for promise in promises() if promise.rest is not None})
 EXACT = 2**53 - 1
+DEEPEST = 6
 
 
-def values(field: Any) -> st.SearchStrategy[Any]:
+def values(field: Any, depth: int) -> st.SearchStrategy[Any]:
     """What one value of a field may be."""
     if field.message_type is not None:
-        return messages(field.message_type)
+        return messages(field.message_type, depth + 1)
     if field.enum_type is not None:
         return st.sampled_from([*field.enum_type.values_by_number, 99])
     if field.cpp_type in (field.CPPTYPE_DOUBLE, field.CPPTYPE_FLOAT):
@@ -38,16 +39,25 @@ def values(field: Any) -> st.SearchStrategy[Any]:
     return st.integers(-most, most)
 
 
-def messages(descriptor: Descriptor) -> st.SearchStrategy[Message]:
-    """Any message of a type, with any of its fields left out."""
+def messages(descriptor: Descriptor, depth: int = 0) -> st.SearchStrategy[Message]:
+    """Any message of a type, with any of its fields left out, and no deeper than a few within each other."""
     made: Any = message_factory.GetMessageClass(descriptor)
     if descriptor.full_name == "google.protobuf.Timestamp":
         return st.builds(made, seconds=st.integers(0, 253402300799), nanos=st.integers(0, 999_999_999))
     fields: dict[str, st.SearchStrategy[Any]] = {
-        field.name: st.lists(values(field), max_size=2) if field.is_repeated else values(field)
+        field.name: several(field, depth) if field.is_repeated else values(field, depth)
         for field in _fields(descriptor)
+        if field.message_type is None or depth < DEEPEST
     }
     return st.fixed_dictionaries({}, optional=fields).map(lambda chosen: made(**chosen))
+
+
+def several(field: Any, depth: int) -> st.SearchStrategy[Any]:
+    """Values of a list or a map."""
+    if not is_map(field):
+        return st.lists(values(field, depth), max_size=2)
+    entry = field.message_type.fields_by_name
+    return st.dictionaries(values(entry["key"], depth), values(entry["value"], depth), max_size=2)
 
 
 def _fields(descriptor: Any) -> list[Any]:
