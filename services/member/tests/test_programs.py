@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from chassis.ids import new_id
 from chassis.paging import Page
-from chassis.work import Work
+from chassis.work import Transaction, Work
 from member.domain.membership import (
     Holder,
     MemberHasPoints,
@@ -32,6 +32,7 @@ from member.domain.program import (
 from member.domain.requirement import Services
 from member.store.programs import Activation, Version
 from member.use_cases import memberships, outlook, programs
+from member.use_cases.earning import award_points
 from member.use_cases.memberships import EnrolCustomer, LeaveProgram, Left
 from member.use_cases.programs import ActivateProgram, DraftProgram
 from sqlalchemy import text
@@ -293,3 +294,24 @@ async def test_nobody_leaves_before_the_points_that_it_has(work: Work) -> None:
     assert await rows(work, "SELECT left_at FROM members") == [(None,)]
     assert (await leave(work, day(5), give_up=True)).points_given_up == 100
     await prove(work)
+
+
+async def test_who_leaves_waits_for_points_that_are_on_their_way(work: Work) -> None:
+    await enrolled(work, "c-1")
+    given, go_on = asyncio.Event(), asyncio.Event()
+
+    async def give_slowly(transaction: Transaction) -> None:
+        await award_points(transaction, [award(100, at=day(1))])
+        given.set()
+        await go_on.wait()
+
+    async def leave_meanwhile() -> None:
+        await given.wait()
+        leaving = asyncio.create_task(leave(work, day(2)))
+        await asyncio.wait([leaving], timeout=1)
+        go_on.set()
+        with pytest.raises(MemberHasPoints):
+            await leaving
+
+    await asyncio.gather(work.run(give_slowly), leave_meanwhile())
+    assert await rows(work, "SELECT left_at FROM members") == [(None,)]

@@ -30,7 +30,7 @@ from member.domain.membership import (
 )
 from member.domain.program import Program, ProgramId, ProgramNotFound, TierId, Timeline
 from member.domain.progress import check_member_clock
-from member.store import Connection, customers, members, points, programs, tiers
+from member.store import Connection, customers, members, points, programs, spending, tiers
 from member.store.giving_up import post_give_up
 from member.use_cases.entitlements import refresh
 from member.use_cases.programs import number_of
@@ -108,6 +108,7 @@ async def leave_program(transaction: Transaction, command: LeaveProgram) -> Left
     """
     connection, holder, at = transaction.connection, command.holder, command.occurred_at
     member = await _member(connection, holder)
+    await spending.lock_accounts(connection, [member.member_id])
     balance = await points.balance_at(connection, member.member_id, at)
     latest = await points.balance_at(connection, member.member_id, max(at, transaction.recorded_at))
     if balance.held or latest.held:
