@@ -58,7 +58,7 @@ from services.member.tests.coupon_steps import (
     use_command,
     void,
 )
-from services.member.tests.factories import day, enrolled, rows, scalar, told
+from services.member.tests.factories import RECORDED_AT, day, enrolled, rows, scalar, told
 
 
 def kinds(outcomes: list[Coupon | Refusal]) -> list[str]:
@@ -375,3 +375,28 @@ def test_terms_that_no_coupon_could_have_are_malformed() -> None:
         "terms.stacking.group",
         "terms.limits.issued",
     ]
+
+
+async def test_who_dates_an_act_ahead_ends_nothing_of_others(work: Work) -> None:
+    await put_customers(work, "c-1", "c-2", "c-3")
+    await activated(work, terms(limits=Limits(used=1)))
+    mine, other = await issued(work, "c-1"), await issued(work, "c-2")
+    ahead = RECORDED_AT + timedelta(days=1)
+    (reserved,) = await use(work, use_command(mine.coupon_id, ends_at=ahead))
+    assert isinstance(reserved, Reserved)
+    thief = use_command(other.coupon_id, customer_id="c-2", order_id="o-2", occurred_at=ahead, ends_at=None)
+    assert isinstance((await use(work, thief))[0], CouponsNotUsable)
+    assert await state_of(work, mine) == "reserved"
+
+    # Calls that come at the same time are carried out together.
+    await activated(work, terms(validity=Lasting(400)), "t-2")
+    first, second = [await issued(work, each, template_id=TemplateId("t-2")) for each in ("c-2", "c-3")]
+    later = use_command(first.coupon_id, customer_id="c-2", occurred_at=day(500), ends_at=day(501))
+    outcomes = await use(work, later, use_command(second.coupon_id, customer_id="c-3"))
+    assert [type(each) for each in outcomes] == [CouponsNotUsable, Reserved]
+
+    held = await issued(work, "c-1", template_id=TemplateId("t-2"))
+    outcome = await claim(work, held.code, customer_id="c-2", at=500)
+    assert isinstance(outcome, CodeNotFound)
+    assert await state_of(work, held) == "open"
+    await prove_coupons(work)

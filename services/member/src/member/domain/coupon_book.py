@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import NamedTuple
 
-from chassis.calendar import EARLIEST, Calendar
+from chassis.calendar import EARLIEST, LATEST, Calendar
 from chassis.money import Money
 
 from member.domain.coupon import (
@@ -69,7 +69,11 @@ class Mark(NamedTuple):
 
 @dataclass
 class Book:
-    """What is known to the acts. `persons` are those of the customers named; `standings` the tiers they hold."""
+    """What is known to the acts. `persons` are those of the customers named; `standings` the tiers they hold.
+
+    An act may be dated by a member, and lie ahead. So it ends its own customer's coupons by its instant, but those of
+    others not later than at `others_until`.
+    """
 
     calendar: Calendar
     templates: dict[TemplateId, Template] = field(default_factory=dict)
@@ -79,6 +83,7 @@ class Book:
     persons: Mapping[CustomerId, set[PersonId]] = field(default_factory=dict)
     standings: Mapping[CustomerId, Sequence[Standing]] = field(default_factory=dict)
     steps: list[Step] = field(default_factory=list)
+    others_until: datetime = LATEST
 
     def issue(self, command: Issue) -> Coupon:
         """Give a coupon. Refuses TemplateNotFound, TemplateNotActive, CustomerNotFound, PersonNotFound, ValidityOver,
@@ -144,11 +149,12 @@ class Book:
     def claim(self, coupon_id: CouponId | None, holder: Holder, *, occurred_at: datetime) -> Coupon:
         """Make an unassigned coupon the holder's. CodeNotFound where there is none, or somebody else's;
         CodeAlreadyClaimed, and what issuing refuses."""
-        coupon = self.settled(coupon_id, occurred_at) if coupon_id else None
+        coupon = self.coupons.get(coupon_id) if coupon_id else None
         if coupon is None:
             raise CodeNotFound
         if coupon.holder is not None:
             raise CodeAlreadyClaimed(coupon.coupon_id) if coupon.holder == holder else CodeNotFound
+        coupon = self.settled(coupon.coupon_id, occurred_at) or coupon
         if coupon.state is not CouponState.UNASSIGNED:
             raise CouponNotOpen(coupon)
         claimed = self.claimed(coupon, holder, occurred_at)
@@ -177,7 +183,9 @@ class Book:
         """Set coupons aside, or spend them at once: all of them or none. OrderHasCoupons, CouponNotFound,
         CouponsNotUsable with the reason of each."""
         at = command.occurred_at
-        self.settle_all(at)
+        for coupon_id, each in sorted(self.coupons.items()):
+            mine = each.holder is not None and each.holder.customer_id == command.customer_id
+            self.settled(coupon_id, at if mine else min(at, self.others_until))
         if any(each.state in IN_USE for each in self._of_order(command.customer_id, command.order_id)):
             raise OrderHasCoupons(command.order_id)
         judged = [self.judged(self._of_customer(each, command.customer_id), at) for each in command.coupon_ids]

@@ -102,6 +102,7 @@ async def use_coupons(
     known = await coupon_codes.find_codes(connection, codes)
     wanted = await _wanted(transaction, commands, known)
     book = await coupon_books.load_book_for_update(connection, wanted, calendar)
+    book.others_until = at
     guesses: list[str] = []
 
     def use(command: UseCoupons) -> Reserved:
