@@ -31,6 +31,7 @@ from member.use_cases import balances, points_rules, pools, reversing, spending,
 from member.use_cases.customers import UpsertCustomer
 from member.use_cases.memberships import EnrolCustomer, enrol_customers
 
+from services.member.tests.customers import merge, merging
 from services.member.tests.factories import JANUARY, award, awarded, customer, day, enrolled, person, rows, told
 from services.member.tests.steps import C1, balance, confirm, expire, hold, prove, put
 
@@ -349,3 +350,17 @@ async def test_a_month_adds_up_in_the_operators_calendar(work: Work) -> None:
 def test_what_no_state_could_make_right_is_malformed(bad: Any) -> None:
     with pytest.raises(InvalidArgument):
         bad()
+
+
+async def test_a_pool_does_not_pay_with_who_went_over_to_another_customer(work: Work) -> None:
+    await household(work)
+    await give(work, 100, CHILD)
+    await pool(work, CHILD)
+    await put(work, UpsertCustomer(customer("c-9", persons=())))
+    await merge(work, merging("c-9", "c-1"))
+    with pytest.raises(PoolNotFound):
+        await spend(work, 10, from_pool=True, on=12)
+    async with work.reading() as connection:
+        with pytest.raises(PoolNotFound):
+            await pools.get_pool(connection, C1, GENERAL, as_of=None)
+    await prove(work)

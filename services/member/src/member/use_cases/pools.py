@@ -1,5 +1,6 @@
 """Say which memberships of a customer pay together, and what they can pay."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -7,7 +8,7 @@ from chassis.errors import InvalidArgument
 from chassis.work import Transaction
 
 from member.domain.customer import CustomerId, CustomerNotFound, PersonId
-from member.domain.membership import Holder, Member, MemberNotFound
+from member.domain.membership import Holder, Member, MemberId, MemberNotFound
 from member.domain.points import PointsBalance
 from member.domain.pool import MAX_PAYERS, Pool, PoolNotFound
 from member.domain.program import ProgramId
@@ -39,6 +40,13 @@ class PoolView:
     payers: tuple[Member, ...]
 
 
+def paying(pool: Pool, known: Mapping[MemberId, Member]) -> tuple[MemberId, ...]:
+    """Who of a pool pays: memberships that have ended since, or gone over to another customer, no longer do."""
+    return tuple(
+        payer for payer in pool.payers if known[payer].customer_id == pool.customer_id and known[payer].left_at is None
+    )
+
+
 async def put_pool(transaction: Transaction, command: PutPool) -> PoolView:
     """Put the pool whole; putting it as it is changes nothing. Refuses CustomerNotFound, and MemberNotFound for a
     person who is no member of the program."""
@@ -65,8 +73,9 @@ async def get_pool(
 ) -> tuple[PoolView, list[PointsBalance]]:
     """The pool with the points of each who pays, in their order, or PoolNotFound."""
     pool = (await store.find_pools(connection, [(customer_id, program_id)])).get((customer_id, program_id))
-    if pool is None or not pool.payers:
+    known = await members.find_members_by_id(connection, pool.payers) if pool else {}
+    payers = paying(pool, known) if pool else ()
+    if pool is None or not payers:
         raise PoolNotFound(customer_id, program_id)
-    known = await members.find_members_by_id(connection, pool.payers)
-    balances = await points.balances_of(connection, pool.payers, as_of=as_of)
-    return PoolView(pool, tuple(known[payer] for payer in pool.payers)), [balances[payer] for payer in pool.payers]
+    balances = await points.balances_of(connection, payers, as_of=as_of)
+    return PoolView(pool, tuple(known[payer] for payer in payers)), [balances[payer] for payer in payers]

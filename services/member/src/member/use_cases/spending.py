@@ -13,13 +13,14 @@ from ledger import AnyCommand, HoldNotFound, Posted
 from member.domain.customer import CustomerId
 from member.domain.membership import Holder, Member, MemberId, MemberNotFound
 from member.domain.points import Hold, HoldEnd, PointsBalance, PointsRedeemed, check_points
-from member.domain.pool import Pool, PoolNotFound
+from member.domain.pool import PoolNotFound
 from member.domain.program import ProgramId
 from member.domain.spending import PointsRules, Purpose, Spend, cash_off
 from member.domain.text import MAX_REASON_CHARACTERS, check_reason, line_violations
 from member.store import members, points, postings
 from member.store import spending as store
 from member.use_cases.earning import Booked
+from member.use_cases.pools import paying
 from member.use_cases.telling import tell_expired
 
 C = TypeVar("C")
@@ -137,8 +138,9 @@ async def spend_many(transaction: Transaction, commands: Sequence[SpendPoints]) 
     payers = {member_id for pool in pools.values() for member_id in pool.payers}
     known = {member.member_id: member for member in found.values()}
     known |= await members.find_members_by_id(connection, payers) if payers else {}
+    paid_by = {key: paying(pool, known) for key, pool in pools.items()}
     rules = await store.rules_in_force(connection, [(each.holder.program_id, each.occurred_at) for each in commands])
-    asked = [_spend(each, found, pools, by=rule) for each, rule in zip(commands, rules, strict=True)]
+    asked = [_spend(each, found, paid_by, by=rule) for each, rule in zip(commands, rules, strict=True)]
     spends = [each for each in asked if isinstance(each, Spend)]
     posted = await _post(transaction, [postings.spend_posting(spend) for spend in spends])
     outcomes = iter(zip(spends, posted, strict=True))
@@ -224,16 +226,15 @@ async def _post(transaction: Transaction, commands: Sequence[AnyCommand]) -> lis
 def _spend(
     command: SpendPoints,
     found: dict[Holder, Member],
-    pools: dict[tuple[CustomerId, ProgramId], Pool],
+    paid_by: dict[tuple[CustomerId, ProgramId], tuple[MemberId, ...]],
     *,
     by: PointsRules,
 ) -> Spend | Refusal:
     holder = command.holder
     if command.from_pool:
-        pool = pools.get((holder.customer_id, holder.program_id))
-        if pool is None or not pool.payers:
+        payers = paid_by.get((holder.customer_id, holder.program_id), ())
+        if not payers:
             return PoolNotFound(holder.customer_id, holder.program_id)
-        payers = pool.payers
     else:
         member = found.get(holder)
         if member is None:
