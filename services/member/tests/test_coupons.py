@@ -400,3 +400,15 @@ async def test_who_dates_an_act_ahead_ends_nothing_of_others(work: Work) -> None
     assert isinstance(outcome, CodeNotFound)
     assert await state_of(work, held) == "open"
     await prove_coupons(work)
+
+
+async def test_a_lapse_makes_room_for_two_where_one_was_left(work: Work) -> None:
+    await put_customers(work, "c-1", "c-2")
+    await activated(work, terms(limits=Limits(used=2)))
+    mine = await issued(work, "c-1")
+    two = [await issued(work, "c-2") for _ in range(2)]
+    (reserved,) = await use(work, use_command(mine.coupon_id))
+    assert isinstance(reserved, Reserved)
+    both = use_command(*(each.coupon_id for each in two), customer_id="c-2", occurred_at=day(5), ends_at=day(6))
+    assert isinstance((await use(work, both))[0], Reserved)
+    await prove_coupons(work)

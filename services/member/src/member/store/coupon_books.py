@@ -6,6 +6,7 @@ version of it waits for those who use it.
 """
 
 import json
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -149,7 +150,7 @@ async def load_book_for_update(connection: AsyncConnection, wanted: Wanted, cale
     templates = await _templates_for_update(connection, ids, wanted.counting)
     keys = _counted_holders(wanted, named, templates)
     issued = await _holders_for_update(connection, keys)
-    behind = await _behind_limits(connection, wanted, templates, keys)
+    behind = await _behind_limits(connection, wanted, _short_of(templates, named), keys)
     found = await _coupons_for_update(connection, {CouponId(row.coupon_id) for row in named} | behind)
     customers = {key.customer_id for key in keys} | set(wanted.persons) | {customer for customer, _ in wanted.orders}
     book = Book(calendar, templates, await find_terms(connection, _versions(templates, found)))
@@ -291,17 +292,23 @@ async def _holders_for_update(connection: AsyncConnection, keys: Collection[Hold
     }
 
 
+def _short_of(templates: Mapping[TemplateId, Template], named: Iterable[Row[Any]]) -> list[TemplateId]:
+    """The templates of which not all coupons that are named could be used, as they are counted."""
+    asked = Counter(row.template_id for row in named)
+    limited = (each for each in templates.values() if each.limits.used)
+    return [each.template_id for each in limited if each.used + asked[each.template_id] > each.limits.used]
+
+
 async def _behind_limits(
-    connection: AsyncConnection, wanted: Wanted, templates: Mapping[TemplateId, Template], keys: Collection[HolderKey]
+    connection: AsyncConnection, wanted: Wanted, full: Sequence[TemplateId], keys: Collection[HolderKey]
 ) -> set[CouponId]:
     """What stands behind limits that may be reached: reservations that have ended but still count, and what the members
     have in use. Read behind the locks of the counters, so that nobody adds to it."""
     if wanted.counting is not Counting.USED:
         return set()
     found: set[CouponId] = set()
-    full = [each.template_id for each in templates.values() if each.limits.used and each.used >= each.limits.used]
     if full:
-        asked = {"templates": full, "at": wanted.at, "most": _LAPSED_AT_ONCE}
+        asked = {"templates": list(full), "at": wanted.at, "most": _LAPSED_AT_ONCE}
         found |= {CouponId(row.coupon_id) for row in await connection.execute(_LAPSED, asked)}
     if keys:
         holder = tuple_(coupons.c.template_id, coupons.c.customer_id, coupons.c.person_id)
