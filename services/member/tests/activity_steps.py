@@ -116,7 +116,7 @@ async def states(work: Work) -> dict[str, str]:
         work,
         "SELECT customer_id, state FROM activity_registrations JOIN members USING (member_id) ORDER BY sequence",
     )
-    return dict((customer_id, state) for customer_id, state in found)
+    return {str(customer_id): str(state) for customer_id, state in found}
 
 
 def missing() -> RegistrationId:

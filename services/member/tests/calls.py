@@ -15,8 +15,8 @@ from member.store import METADATA
 from touchstone.member.v1 import activity_service_pb2_grpc as activity_grpc
 from touchstone.member.v1 import benefit_service_pb2_grpc as benefit_grpc
 from touchstone.member.v1 import care_service_pb2_grpc as care_grpc
-from touchstone.member.v1 import consent_service_pb2_grpc as consent_grpc
 from touchstone.member.v1 import club_service_pb2_grpc as club_grpc
+from touchstone.member.v1 import consent_service_pb2_grpc as consent_grpc
 from touchstone.member.v1 import coupon_service_pb2_grpc as coupon_grpc
 from touchstone.member.v1 import customer_service_pb2_grpc as customer_grpc
 from touchstone.member.v1 import earning_service_pb2_grpc as earning_grpc
@@ -25,8 +25,8 @@ from touchstone.member.v1 import membership_service_pb2_grpc as membership_grpc
 from touchstone.member.v1 import merchant_service_pb2_grpc as merchant_grpc
 from touchstone.member.v1 import package_migration_service_pb2_grpc as migration_grpc
 from touchstone.member.v1 import points_service_pb2_grpc as points_grpc
-from touchstone.member.v1 import task_service_pb2_grpc as task_grpc
 from touchstone.member.v1 import shop_service_pb2_grpc as shop_grpc
+from touchstone.member.v1 import task_service_pb2_grpc as task_grpc
 
 from services.member.tests.factories import enrol_request, scalar, upsert_request
 

@@ -55,23 +55,33 @@ ALTER TABLE programs
 _ACTIVE = "UPDATE programs SET active_version = revision"
 
 _DROP_COLUMNS = (
-    "ALTER TABLE programs DROP COLUMN display_name, DROP COLUMN window_days, DROP COLUMN points_lifetime_days, "
-    "DROP COLUMN revision, ALTER COLUMN active_sequence SET DEFAULT 0",
-    "ALTER TABLE tiers DROP COLUMN display_name, DROP COLUMN rank, DROP COLUMN points_required, "
-    "DROP COLUMN earn_rate_percent",
+    (
+        "ALTER TABLE programs DROP COLUMN display_name, DROP COLUMN window_days, DROP COLUMN points_lifetime_days, "
+        "DROP COLUMN revision, ALTER COLUMN active_sequence SET DEFAULT 0"
+    ),
+    (
+        "ALTER TABLE tiers DROP COLUMN display_name, DROP COLUMN rank, DROP COLUMN points_required, "
+        "DROP COLUMN earn_rate_percent"
+    ),
 )
 
 _MEMBERS = (
-    "ALTER TABLE members ADD COLUMN holds_until timestamptz, ADD COLUMN in_grace boolean NOT NULL DEFAULT false, "
-    "ADD COLUMN left_at timestamptz",
+    (
+        "ALTER TABLE members ADD COLUMN holds_until timestamptz, ADD COLUMN in_grace boolean NOT NULL DEFAULT false, "
+        "ADD COLUMN left_at timestamptz"
+    ),
     "ALTER TABLE members DROP CONSTRAINT members_once_per_program",
-    "CREATE UNIQUE INDEX members_once_per_program ON members (customer_id, program_id, person_id) "
-    "WHERE left_at IS NULL",
+    (
+        "CREATE UNIQUE INDEX members_once_per_program ON members (customer_id, program_id, person_id) "
+        "WHERE left_at IS NULL"
+    ),
     "DROP INDEX members_by_tier",
     "CREATE INDEX members_by_tier ON members (program_id, tier_id, member_id) WHERE left_at IS NULL",
     "CREATE INDEX members_by_hold ON members (program_id, member_id) WHERE holds_until IS NOT NULL",
-    "ALTER TABLE tier_history ADD COLUMN version bigint NOT NULL DEFAULT 0, "
-    "ADD COLUMN reason text NOT NULL DEFAULT 'evaluation', ADD COLUMN note text NOT NULL DEFAULT ''",
+    (
+        "ALTER TABLE tier_history ADD COLUMN version bigint NOT NULL DEFAULT 0, "
+        "ADD COLUMN reason text NOT NULL DEFAULT 'evaluation', ADD COLUMN note text NOT NULL DEFAULT ''"
+    ),
 )
 
 _POINTS = """
