@@ -8,12 +8,11 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from chassis.errors import Unavailable
 from chassis.settings import ServiceSettings
 
-# Milliseconds. A statement, a wait for a lock, a transaction left open and a whole transaction end by themselves.
-# A plan is made once for each connection and kept: made while a table is small it would read the whole of it, and go on
-# doing so when it has grown. So what an index can answer is asked of the index; a statement that does want to read
-# everything says so (READ_WHOLE_TABLES).
 _SESSION = {
+    # A plan is made once for each connection and kept: made while a table is small it would read the whole of it, and
+    # go on doing so when it has grown. So what an index can answer is asked of the index.
     "enable_seqscan": "off",
+    # Milliseconds. A statement, a wait for a lock, a transaction left open and a whole transaction end by themselves.
     "statement_timeout": "30000",
     "lock_timeout": "10000",
     "idle_in_transaction_session_timeout": "30000",
@@ -23,7 +22,7 @@ _SESSION = {
 # What PostgreSQL says while it starts, stops, or has no connection left; class 08 is a connection that broke.
 _DOWN = {"57P01", "57P02", "57P03", "53300"}
 
-
+# Said in a transaction that does want to read everything.
 READ_WHOLE_TABLES = text("SET LOCAL enable_seqscan = on")
 
 
