@@ -66,7 +66,7 @@ async def number(database: Database, statement: str) -> int:
 
 
 @dataclass(slots=True)
-class ProbeProcess:
+class ServiceProcess:
     """`python -m <module> serve` on a port of its own, which it keeps over its starts."""
 
     database: Database

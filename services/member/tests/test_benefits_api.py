@@ -4,19 +4,16 @@ import asyncio
 from datetime import timedelta
 from typing import Any
 
-import pytest
 from chassis import clock
 from chassis.ids import new_id
-from chassis.reading import Reader
 from chassis.testing.serving import Serving
 from chassis.times import to_proto
-from chassis.work import Work
 from touchstone.member.v1 import benefit_pb2
 from touchstone.member.v1 import benefit_service_pb2 as pb
 from touchstone.member.v1 import membership_service_pb2 as membership_pb
 
 from services.member.tests.calls import Stubs, become_member, refused
-from services.member.tests.factories import JANUARY, day, enrolled, told
+from services.member.tests.factories import JANUARY, day, told
 
 YEARLY = benefit_pb2.QuotaBenefit(period=benefit_pb2.BENEFIT_PERIOD_YEAR, uses=2)
 LOUNGE = benefit_pb2.Benefit(benefit_id="lounge", display_name="Lounge", quota=YEARLY)
@@ -170,28 +167,3 @@ async def test_takers_through_the_gate_win_as_often_as_the_quota_allows(boss: St
         *(boss.benefits.UseBenefit(use_request()) for _ in range(20)), return_exceptions=True
     )
     assert sum(isinstance(outcome, pb.UseBenefitResponse) for outcome in outcomes) == 2
-
-
-async def test_many_readers_share_one_statement_and_a_gone_one_harms_nobody(work: Work) -> None:
-    await enrolled(work, "c-1", "c-2")
-    asked: list[int] = []
-
-    async def find(connection: Any, keys: Any) -> dict[str, str]:
-        asked.append(len(keys))
-        await asyncio.sleep(0.01)
-        if "bad" in keys:
-            raise ValueError("bad")
-        return {key: key.upper() for key in keys if key != "none"}
-
-    reader: Reader[str, str] = Reader(work, find)
-    first = asyncio.create_task(reader.get("a"))
-    await asyncio.sleep(0)
-    waiting = [asyncio.create_task(reader.get(key)) for key in ("b", "c", "b", "none")]
-    await asyncio.sleep(0)
-    waiting[1].cancel()
-    assert await first == "A"
-    assert await asyncio.gather(waiting[0], *waiting[2:]) == ["B", "B", None]
-    assert asked == [1, 3]
-    with pytest.raises(ValueError, match="bad"):
-        await reader.get("bad")
-    assert await reader.get("d") == "D"

@@ -22,7 +22,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from touchstone.member.v1 import member_pb2, points_pb2
 from touchstone.member.v1 import points_service_pb2 as pb
 
-from libs.chassis.tests.rig import ProbeProcess
+from libs.chassis.tests.rig import ServiceProcess
 from services.member.tests.calls import SCOPES, Stubs, become_member
 from services.member.tests.factories import RECORDED_AT, day, earn_request, enrol_request, hold_request, rows, scalar
 from services.member.tests.history import Seen, check_history
@@ -35,9 +35,11 @@ CALLS_EACH = 200
 
 
 @pytest.fixture
-async def member(database: Databases, nats: NatsServer, keys: Keys, tmp_path: Path) -> AsyncIterator[ProbeProcess]:
+async def member(database: Databases, nats: NatsServer, keys: Keys, tmp_path: Path) -> AsyncIterator[ServiceProcess]:
     """The member service, not started yet."""
-    made = ProbeProcess(await database(PROCESS), nats, keys, tmp_path, module="member", scopes=(*SCOPES, "operations"))
+    made = ServiceProcess(
+        await database(PROCESS), nats, keys, tmp_path, module="member", scopes=(*SCOPES, "operations")
+    )
     yield made
     await made.close()
 
@@ -101,7 +103,7 @@ def _any_call(dice: random.Random, history: History) -> tuple[str, Any]:
     return "EarnPoints", earn_request(points, who)
 
 
-async def _call(member: ProbeProcess, history: History, name: str, request: Any) -> None:
+async def _call(member: ServiceProcess, history: History, name: str, request: Any) -> None:
     """One call; what became of one that the connection did not bring an answer to is not known."""
     try:
         reply = await Stubs.of(member.open_channel()).method(name)(request, timeout=20.0)
@@ -114,7 +116,7 @@ async def _call(member: ProbeProcess, history: History, name: str, request: Any)
     history.note(request, reply)
 
 
-async def _load(member: ProbeProcess, history: History, seed: int) -> None:
+async def _load(member: ServiceProcess, history: History, seed: int) -> None:
     """Callers who call one after the other until the process is gone."""
     dice = random.Random(seed)
     for _ in range(CALLS_EACH):
@@ -124,7 +126,7 @@ async def _load(member: ProbeProcess, history: History, seed: int) -> None:
             return
 
 
-async def _begin(member: ProbeProcess, history: History) -> None:
+async def _begin(member: ServiceProcess, history: History) -> None:
     """Households with points, each a member as a whole and by one person."""
     boss = Stubs.of(member.open_channel())
     for who in CUSTOMERS:
@@ -133,7 +135,7 @@ async def _begin(member: ProbeProcess, history: History) -> None:
         await _call(member, history, "EarnPoints", earn_request(500, who))
 
 
-async def test_killed_again_and_again_under_a_load_of_points(member: ProbeProcess) -> None:
+async def test_killed_again_and_again_under_a_load_of_points(member: ServiceProcess) -> None:
     history = History()
     for turn, point in enumerate(POINTS):
         await member.start(f"{point}:kill@{30 + 5 * turn}")
@@ -151,7 +153,7 @@ async def test_killed_again_and_again_under_a_load_of_points(member: ProbeProces
     await _books_agree(member, history)
 
 
-async def _books_agree(member: ProbeProcess, history: History) -> None:
+async def _books_agree(member: ServiceProcess, history: History) -> None:
     engine = create_async_engine(async_url(member.database.url))
     try:
         work = Work(engine, FACTS, now=lambda: RECORDED_AT)

@@ -7,6 +7,8 @@ from chassis.errors import InvalidArgument
 
 # Sums of a million such amounts still fit the database's bigint.
 AMOUNT_MAX = 10**12
+# The whole, where a share is counted in basis points.
+MAX_BASIS_POINTS = 10_000
 _CURRENCY = re.compile(r"[A-Z]{3}\Z")
 
 

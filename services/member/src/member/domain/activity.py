@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import NewType
 
 from chassis.errors import FieldViolation, InvalidArgument, NotFound, Refusal
+from chassis.violations import range_violations
 
 from member.domain.audience import MAX_TIERS_NAMED, Audience
 from member.domain.points import MAX_POINTS
@@ -188,8 +189,7 @@ def _violations(activity: Activity) -> Iterator[FieldViolation]:
         ("check_in_minutes", activity.check_in_minutes, 1, MAX_CHECK_IN_MINUTES),
         ("barred_days", activity.barred_days, 0, MAX_BARRED_DAYS),
     ):
-        if not least <= value <= most:
-            yield FieldViolation(f"activity.{name}", f"must be from {least} to {most}")
+        yield from range_violations(f"activity.{name}", value, least=least, most=most)
     if activity.reward is not None:
         yield from reward_violations("activity.reward", activity.reward)
     yield from _time_violations(activity)

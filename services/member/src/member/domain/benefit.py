@@ -6,6 +6,8 @@ from typing import NewType, TypeAlias, assert_never
 
 from chassis.calendar import Period
 from chassis.errors import FieldViolation
+from chassis.money import MAX_BASIS_POINTS
+from chassis.violations import range_violations
 
 from member.domain.text import MAX_NAME_CHARACTERS, line_violations
 
@@ -16,7 +18,6 @@ ProductFamily = NewType("ProductFamily", str)
 EVERY_PRODUCT = ProductFamily("")
 
 MAX_BENEFITS = 50
-MAX_BASIS_POINTS = 10_000
 MAX_MULTIPLIER_PERCENT = 1_000
 MAX_LEVEL = 100
 MAX_USES = 1_000
@@ -98,21 +99,18 @@ def one_benefit_violations(field: str, benefit: Benefit) -> Iterator[FieldViolat
     yield from line_violations(f"{field}.display_name", benefit.display_name, most=MAX_NAME_CHARACTERS)
     match benefit.terms:
         case Discount(_, basis_points):
-            yield from _range(f"{field}.discount.basis_points", basis_points, 1, MAX_BASIS_POINTS)
+            yield from range_violations(f"{field}.discount.basis_points", basis_points, least=1, most=MAX_BASIS_POINTS)
         case EarnRate(_, multiplier_percent):
-            yield from _range(f"{field}.earn_rate.multiplier_percent", multiplier_percent, 101, MAX_MULTIPLIER_PERCENT)
+            yield from range_violations(
+                f"{field}.earn_rate.multiplier_percent", multiplier_percent, least=101, most=MAX_MULTIPLIER_PERCENT
+            )
         case ServicePriority(level):
-            yield from _range(f"{field}.service_priority.level", level, 1, MAX_LEVEL)
+            yield from range_violations(f"{field}.service_priority.level", level, least=1, most=MAX_LEVEL)
         case EventPriority(level):
-            yield from _range(f"{field}.event_priority.level", level, 1, MAX_LEVEL)
+            yield from range_violations(f"{field}.event_priority.level", level, least=1, most=MAX_LEVEL)
         case Quota(_, uses):
-            yield from _range(f"{field}.quota.uses", uses, 1, MAX_USES)
+            yield from range_violations(f"{field}.quota.uses", uses, least=1, most=MAX_USES)
         case Perk(text):
             yield from line_violations(f"{field}.perk.text", text, most=MAX_PERK_CHARACTERS)
         case _:
             assert_never(benefit.terms)
-
-
-def _range(field: str, value: int, least: int, most: int) -> Iterator[FieldViolation]:
-    if not least <= value <= most:
-        yield FieldViolation(field, f"must be from {least} to {most}")

@@ -8,8 +8,8 @@ from typing import NamedTuple, NewType
 
 from chassis.calendar import Calendar, add_months
 from chassis.errors import AlreadyExists, FieldViolation, NotFound, Refusal, ResourceExhausted
+from chassis.violations import range_violations, refuse_any
 
-from member.domain.documents import range_violations, refuse_any
 from member.domain.membership import Holder, MemberId
 from member.domain.program import MAX_DAYS, ProgramId, TierId
 from member.domain.text import MAX_NAME_CHARACTERS, line_violations

@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple
 
+from chassis.money import MAX_BASIS_POINTS
+
 from member.domain.coupon import CouponId
 from member.domain.coupon_order import (
     MAX_COUPONS,
@@ -27,7 +29,7 @@ from member.domain.coupon_order import (
     worked_on,
     worth,
 )
-from member.domain.coupon_template import MAX_BASIS_POINTS, AmountOff, FreeProduct
+from member.domain.coupon_template import AmountOff, FreeProduct
 
 EXACT_MAX = 20
 NODES_MAX = 5_000

@@ -13,14 +13,14 @@ from typing import NamedTuple, NewType
 
 from chassis.calendar import LATEST, Calendar, Period
 from chassis.errors import FieldViolation, InvalidArgument, NotFound, Refusal
-from chassis.money import AMOUNT_MAX, check_currency
+from chassis.money import AMOUNT_MAX, MAX_BASIS_POINTS, check_currency
+from chassis.violations import range_violations
 
 from member.domain.program import ProgramId, TierId
 from member.domain.text import MAX_NAME_CHARACTERS, line_violations
 
 TemplateId = NewType("TemplateId", str)
 
-MAX_BASIS_POINTS = 10_000
 MAX_COUNT = 10**9
 MAX_DAYS = 3_660
 MAX_FREE = 1_000
@@ -264,40 +264,41 @@ def _violations(terms: Terms) -> Iterator[FieldViolation]:
         yield from refusal.violations
     yield from _discount_violations(terms.discount)
     yield from _validity_violations(terms.validity)
-    yield from _range("minimum_spend_minor_units", terms.minimum_minor, 0, AMOUNT_MAX)
-    yield from _range("stacking.group_limit", terms.stacking.group_limit, 0, MAX_PER_MEMBER)
-    yield from _range("stacking.order_limit", terms.stacking.order_limit, 0, MAX_PER_MEMBER)
+    yield from range_violations("minimum_spend_minor_units", terms.minimum_minor, least=0, most=AMOUNT_MAX)
+    yield from range_violations("stacking.group_limit", terms.stacking.group_limit, least=0, most=MAX_PER_MEMBER)
+    yield from range_violations("stacking.order_limit", terms.stacking.order_limit, least=0, most=MAX_PER_MEMBER)
     if terms.stacking.group_limit and not terms.stacking.group:
         yield FieldViolation("stacking.group", "is required where the group has a limit")
     yield from _limit_violations(terms.limits)
-    yield from _range("reversal_grace_days", terms.grace_days, 0, MAX_DAYS)
+    yield from range_violations("reversal_grace_days", terms.grace_days, least=0, most=MAX_DAYS)
 
 
 def _discount_violations(discount: Discount) -> Iterator[FieldViolation]:
     match discount:
         case AmountOff():
-            yield from _range("discount.amount_off_minor_units", discount.amount_minor, 1, AMOUNT_MAX)
+            yield from range_violations(
+                "discount.amount_off_minor_units", discount.amount_minor, least=1, most=AMOUNT_MAX
+            )
         case PercentOff():
-            yield from _range("discount.percent_off.basis_points", discount.basis_points, 1, MAX_BASIS_POINTS)
-            yield from _range("discount.percent_off.cap_minor_units", discount.cap_minor, 0, AMOUNT_MAX)
+            yield from range_violations(
+                "discount.percent_off.basis_points", discount.basis_points, least=1, most=MAX_BASIS_POINTS
+            )
+            yield from range_violations(
+                "discount.percent_off.cap_minor_units", discount.cap_minor, least=0, most=AMOUNT_MAX
+            )
         case FreeProduct():
-            yield from _range("discount.free_product.quantity", discount.quantity, 1, MAX_FREE)
+            yield from range_violations("discount.free_product.quantity", discount.quantity, least=1, most=MAX_FREE)
 
 
 def _validity_violations(validity: Fixed | Lasting) -> Iterator[FieldViolation]:
     if isinstance(validity, Lasting):
-        yield from _range("validity.days", validity.days, 0, MAX_DAYS)
+        yield from range_violations("validity.days", validity.days, least=0, most=MAX_DAYS)
     elif validity.end <= validity.start:
         yield FieldViolation("validity.fixed.end", "must be after the start")
 
 
 def _limit_violations(limits: Limits) -> Iterator[FieldViolation]:
-    yield from _range("limits.issued", limits.issued, 0, MAX_COUNT)
-    yield from _range("limits.used", limits.used, 0, MAX_COUNT)
-    yield from _range("limits.issued_per_member", limits.issued_per_member, 0, MAX_PER_MEMBER)
-    yield from _range("limits.used_per_member", limits.used_per_member, 0, MAX_PER_MEMBER)
-
-
-def _range(name: str, value: int, least: int, most: int) -> Iterator[FieldViolation]:
-    if not least <= value <= most:
-        yield FieldViolation(name, f"must be from {least} to {most}")
+    yield from range_violations("limits.issued", limits.issued, least=0, most=MAX_COUNT)
+    yield from range_violations("limits.used", limits.used, least=0, most=MAX_COUNT)
+    yield from range_violations("limits.issued_per_member", limits.issued_per_member, least=0, most=MAX_PER_MEMBER)
+    yield from range_violations("limits.used_per_member", limits.used_per_member, least=0, most=MAX_PER_MEMBER)

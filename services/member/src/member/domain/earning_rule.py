@@ -8,6 +8,7 @@ from typing import NewType
 
 from chassis.errors import FieldViolation, InvalidArgument, NotFound, Refusal
 from chassis.ids import check_id
+from chassis.violations import range_violations
 
 from member.domain.kinds import EarnClass, PointsKind
 from member.domain.points import MAX_POINTS
@@ -282,17 +283,19 @@ def check_policy(policy: EarningPolicy) -> None:
 def _amount_violations(rule: EarningRule) -> Iterator[FieldViolation]:
     match rule.amount:
         case Rate(points, _):
-            yield from _range("rule.rate.points", points, 0, MAX_RATE)
+            yield from range_violations("rule.rate.points", points, least=0, most=MAX_RATE)
             if rule.trigger not in PAID:
                 yield FieldViolation("rule.rate", "is for recharges and orders")
         case Multiplier(basis_points, _):
-            yield from _range("rule.multiplier.basis_points", basis_points, WHOLE + 1, MAX_BASIS_POINTS)
+            yield from range_violations(
+                "rule.multiplier.basis_points", basis_points, least=WHOLE + 1, most=MAX_BASIS_POINTS
+            )
             if rule.trigger not in PAID | STATED:
                 yield FieldViolation("rule.multiplier", "needs a basis: a payment, or points that are stated")
             if rule.campaign_id and not (rule.conditions.valid_from and rule.conditions.valid_to):
                 yield FieldViolation("rule.conditions.valid_to", "is required: a campaign's multiplier has an end")
         case Fixed(points):
-            yield from _range("rule.fixed.points", points, 1, MAX_POINTS)
+            yield from range_violations("rule.fixed.points", points, least=1, most=MAX_POINTS)
         case AsStated():
             if rule.trigger not in STATED:
                 yield FieldViolation("rule.as_stated", "is for tasks, activities and campaigns")
@@ -304,13 +307,13 @@ def _condition_violations(rule: EarningRule) -> Iterator[FieldViolation]:
         yield from _ids_violations(f"rule.conditions.{name}", getattr(where, name))
     if not set(where.days_of_week) <= set(_WEEK) or len(set(where.days_of_week)) != len(where.days_of_week):
         yield FieldViolation("rule.conditions.days_of_week", "must be days from 1 to 7, each once")
-    yield from _range("rule.conditions.from_hour", where.from_hour, 0, _HOURS_OF_DAY - 1)
-    yield from _range("rule.conditions.to_hour", where.to_hour, 0, _HOURS_OF_DAY)
+    yield from range_violations("rule.conditions.from_hour", where.from_hour, least=0, most=_HOURS_OF_DAY - 1)
+    yield from range_violations("rule.conditions.to_hour", where.to_hour, least=0, most=_HOURS_OF_DAY)
     if where.minimum_minor and rule.trigger not in PAID:
         yield FieldViolation("rule.conditions.minimum_minor", "is for recharges and orders")
-    yield from _range("rule.conditions.minimum_minor", where.minimum_minor, 0, MAX_POINTS)
+    yield from range_violations("rule.conditions.minimum_minor", where.minimum_minor, least=0, most=MAX_POINTS)
     if rule.trigger is Trigger.TENURE:
-        yield from _range("rule.conditions.every_years", where.every_years, 1, MAX_YEARS)
+        yield from range_violations("rule.conditions.every_years", where.every_years, least=1, most=MAX_YEARS)
     elif where.every_years:
         yield FieldViolation("rule.conditions.every_years", "is for anniversaries")
     if where.valid_from and where.valid_to and where.valid_to <= where.valid_from:
@@ -321,13 +324,13 @@ def _cap_violations(caps: Caps) -> Iterator[FieldViolation]:
     for name in ("member_day", "member_month", "total"):
         cap = getattr(caps, name)
         if cap is not None:
-            yield from _range(f"rule.caps.{name}", cap, 1, MAX_POINTS)
+            yield from range_violations(f"rule.caps.{name}", cap, least=1, most=MAX_POINTS)
 
 
 def _term_violations(rule: EarningRule) -> Iterator[FieldViolation]:
-    yield from _range("rule.cooling_days", rule.cooling_days, 0, MAX_DAYS)
+    yield from range_violations("rule.cooling_days", rule.cooling_days, least=0, most=MAX_DAYS)
     if rule.lifetime_days is not None:
-        yield from _range("rule.lifetime_days", rule.lifetime_days, 0, MAX_DAYS)
+        yield from range_violations("rule.lifetime_days", rule.lifetime_days, least=0, most=MAX_DAYS)
     if rule.trigger in STATED:
         if rule.cooling_days:
             yield FieldViolation("rule.cooling_days", "must be 0: who states the points gives them at once")
@@ -348,8 +351,3 @@ def _ids_violations(name: str, values: tuple[str, ...]) -> Iterator[FieldViolati
             check_id(f"{name}[{index}]", value)
         except InvalidArgument as refusal:
             yield from refusal.violations
-
-
-def _range(name: str, value: int, least: int, most: int) -> Iterator[FieldViolation]:
-    if not least <= value <= most:
-        yield FieldViolation(name, f"must be from {least} to {most}")

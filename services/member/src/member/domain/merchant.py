@@ -9,14 +9,14 @@ from typing import NewType
 
 from chassis.calendar import Period
 from chassis.errors import FieldViolation, NotFound, PermissionDenied, Refusal, ResourceExhausted
-
-from member.domain.documents import (
-    MAX_BASIS_POINTS,
+from chassis.money import MAX_BASIS_POINTS
+from chassis.violations import (
     count_violations,
     range_violations,
     refuse_any,
     repeat_violations,
 )
+
 from member.domain.membership import MemberId
 from member.domain.program import MAX_EARN_RATE_PERCENT, ProgramId, TierId
 from member.domain.text import MAX_NAME_CHARACTERS, line_violations

@@ -10,6 +10,7 @@ from typing import NamedTuple, NewType
 import cel
 from chassis.calendar import Calendar
 from chassis.errors import FieldViolation, InvalidArgument, NotFound, Refusal
+from chassis.violations import range_violations
 
 from member.domain.customer import CustomerId
 from member.domain.membership import Member, MemberId
@@ -258,8 +259,7 @@ def target_violations(plan: MigrationPlan, known: Mapping[ProgramId, Program]) -
 
 def _violations(plan: MigrationPlan) -> Iterator[FieldViolation]:
     yield from line_violations("plan.display_name", plan.display_name, most=MAX_NAME_CHARACTERS)
-    if not 1 <= plan.spend_days <= MAX_SPEND_DAYS:
-        yield FieldViolation("plan.spend_days", f"must be from 1 to {MAX_SPEND_DAYS}")
+    yield from range_violations("plan.spend_days", plan.spend_days, least=1, most=MAX_SPEND_DAYS)
     if len(plan.rules) > MAX_RULES:
         yield FieldViolation("plan.rules", f"must have at most {MAX_RULES} items")
         return

@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from chassis.calendar import LATEST, Calendar, Period
 from chassis.errors import FieldViolation, InvalidArgument, NotFound, Refusal
+from chassis.violations import range_violations
 
 from member.domain.benefit import Benefit, benefit_violations
 from member.domain.kinds import EARNED
@@ -21,7 +22,6 @@ from member.domain.requirement import (
     Window,
     is_met,
     leaves,
-    range_violations,
     requirement_violations,
 )
 from member.domain.text import MAX_NAME_CHARACTERS, line_violations
@@ -235,8 +235,8 @@ def check_program(program: Program) -> None:
 def program_violations(program: Program) -> Iterator[FieldViolation]:
     """Everything that keeps a program from judging and rewarding members."""
     yield from line_violations("program.display_name", program.display_name, most=MAX_NAME_CHARACTERS)
-    yield from range_violations("program.window_days", program.window_days, 1, MAX_DAYS)
-    yield from range_violations("program.points_lifetime_days", program.points_lifetime_days, 0, MAX_DAYS)
+    yield from range_violations("program.window_days", program.window_days, least=1, most=MAX_DAYS)
+    yield from range_violations("program.points_lifetime_days", program.points_lifetime_days, least=0, most=MAX_DAYS)
     yield from _moves_violations(program.moves)
     yield from _zone_violations(program.time_zone)
     if not 1 <= len(program.tiers) <= MAX_TIERS:
@@ -255,7 +255,9 @@ def program_violations(program: Program) -> Iterator[FieldViolation]:
 
 def _tier_violations(name: str, tier: Tier, index: int) -> Iterator[FieldViolation]:
     yield from line_violations(f"{name}.display_name", tier.display_name, most=MAX_NAME_CHARACTERS)
-    yield from range_violations(f"{name}.earn_rate_percent", tier.earn_rate_percent, 0, MAX_EARN_RATE_PERCENT)
+    yield from range_violations(
+        f"{name}.earn_rate_percent", tier.earn_rate_percent, least=0, most=MAX_EARN_RATE_PERCENT
+    )
     yield from benefit_violations(f"{name}.benefits", tier.benefits)
     if tier.rank != index:
         yield FieldViolation(f"{name}.rank", f"must be {index}: ranks count from 0 in the order of the tiers")
@@ -275,10 +277,10 @@ def _points_violations(name: str, tier: Tier, index: int, required_below: int) -
 
 
 def _moves_violations(moves: Moves) -> Iterator[FieldViolation]:
-    yield from range_violations("program.moves.validity_days", moves.validity_days, 0, MAX_DAYS)
-    yield from range_violations("program.moves.validity_years", moves.validity_years, 0, MAX_VALIDITY_YEARS)
-    yield from range_violations("program.moves.grace_days", moves.grace_days, 0, MAX_DAYS)
-    yield from range_violations("program.moves.warning_days", moves.warning_days, 0, MAX_DAYS)
+    yield from range_violations("program.moves.validity_days", moves.validity_days, least=0, most=MAX_DAYS)
+    yield from range_violations("program.moves.validity_years", moves.validity_years, least=0, most=MAX_VALIDITY_YEARS)
+    yield from range_violations("program.moves.grace_days", moves.grace_days, least=0, most=MAX_DAYS)
+    yield from range_violations("program.moves.warning_days", moves.warning_days, least=0, most=MAX_DAYS)
     if moves.validity_days and moves.validity_years:
         yield FieldViolation("program.moves.validity_years", "must be 0 where validity_days are set")
 

@@ -13,6 +13,7 @@ from typing import TypeAlias, assert_never
 from chassis.calendar import EARLIEST, LATEST, Calendar, Period
 from chassis.errors import FieldViolation
 from chassis.money import Money
+from chassis.violations import range_violations
 
 from member.domain.customer import CustomerId, SubscriberKind
 from member.domain.kinds import CLASS_OF, EARNED, EarnClass, PointsKind
@@ -281,27 +282,21 @@ def requirement_violations(field: str, requirement: Requirement, depth: int = 1)
 def _leaf_violations(field: str, leaf: Leaf) -> Iterator[FieldViolation]:
     match leaf:
         case Points(at_least, window):
-            yield from range_violations(f"{field}.points.at_least", at_least, 1, MAX_POINTS_REQUIRED)
+            yield from range_violations(f"{field}.points.at_least", at_least, least=1, most=MAX_POINTS_REQUIRED)
             yield from _window_violations(f"{field}.points.window", window)
         case Spend(at_least_minor, window):
-            yield from range_violations(f"{field}.spend.at_least_minor", at_least_minor, 1, MAX_SPEND_MINOR)
+            yield from range_violations(f"{field}.spend.at_least_minor", at_least_minor, least=1, most=MAX_SPEND_MINOR)
             yield from _window_violations(f"{field}.spend.window", window)
         case Tenure(days):
-            yield from range_violations(f"{field}.tenure.days", days, 1, MAX_TENURE_DAYS)
+            yield from range_violations(f"{field}.tenure.days", days, least=1, most=MAX_TENURE_DAYS)
         case Services(at_least):
-            yield from range_violations(f"{field}.services.at_least", at_least, 1, MAX_SERVICES)
+            yield from range_violations(f"{field}.services.at_least", at_least, least=1, most=MAX_SERVICES)
         case _:
             assert_never(leaf)
 
 
 def _window_violations(field: str, window: Window) -> Iterator[FieldViolation]:
-    yield from range_violations(f"{field}.days", window.days, 0, MAX_WINDOW_DAYS)
-
-
-def range_violations(field: str, value: int, least: int, most: int) -> Iterator[FieldViolation]:
-    """That a number is not within its bounds."""
-    if not least <= value <= most:
-        yield FieldViolation(field, f"must be from {least} to {most}")
+    yield from range_violations(f"{field}.days", window.days, least=0, most=MAX_WINDOW_DAYS)
 
 
 def _number(value: int | datetime | None) -> int:

@@ -8,9 +8,8 @@ from typing import NewType
 
 from chassis.calendar import Calendar, Period, Span
 from chassis.errors import AlreadyExists, NotFound, Refusal
-from chassis.money import Money
+from chassis.money import MAX_BASIS_POINTS, Money
 
-from member.domain.documents import MAX_BASIS_POINTS
 from member.domain.membership import Holder, MemberId
 from member.domain.merchant import Merchant, MerchantId, ShopId, Verification, VerificationId
 

@@ -8,8 +8,8 @@ from typing import NewType
 from urllib.parse import urlsplit
 
 from chassis.errors import AlreadyExists, FieldViolation, NotFound, Refusal, ResourceExhausted
+from chassis.violations import count_violations, range_violations, refuse_any, repeat_violations
 
-from member.domain.documents import count_violations, range_violations, refuse_any, repeat_violations
 from member.domain.membership import Holder, MemberId
 from member.domain.program import MAX_DAYS, MAX_TIERS, ProgramId, TierId
 from member.domain.text import MAX_NAME_CHARACTERS, has_control_characters, line_violations

@@ -8,6 +8,7 @@ from typing import NewType, assert_never
 
 from chassis.calendar import add_months
 from chassis.errors import FieldViolation, InvalidArgument, NotFound, PermissionDenied, Refusal, ResourceExhausted
+from chassis.violations import range_violations
 
 from member.domain.audience import MAX_TIERS_NAMED, Audience
 from member.domain.membership import Holder, MemberId
@@ -259,8 +260,7 @@ def _violations(task: Task) -> Iterator[FieldViolation]:
         ("budget_points", task.budget_points, 0, MAX_BUDGET),
         ("budget_rewards", task.budget_rewards, 0, MAX_BUDGET),
     ):
-        if not least <= value <= most:
-            yield FieldViolation(f"task.{name}", f"must be from {least} to {most}")
+        yield from range_violations(f"task.{name}", value, least=least, most=most)
     if task.reward is not None:
         yield from reward_violations("task.reward", task.reward)
     yield from _kind_violations(task)

@@ -1,10 +1,11 @@
-"""What an operator's document may hold, whatever it is about: counts within bounds, lines, lists without repeats."""
+"""What a document or request may hold, whatever it is about: numbers within bounds, counts, lists without repeats.
+
+Stdlib only beside the refusals, so that every domain may import it.
+"""
 
 from collections.abc import Iterable, Iterator, Sequence
 
 from chassis.errors import FieldViolation, InvalidArgument
-
-MAX_BASIS_POINTS = 10_000
 
 
 def range_violations(field: str, value: int, *, least: int, most: int) -> Iterator[FieldViolation]:
