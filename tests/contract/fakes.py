@@ -8,12 +8,14 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import timedelta
 from functools import cache
 from typing import Any, TypeVar
 
 import grpc
 from chassis.auth import Verifier
-from chassis.rpc.server import make_server
+from chassis.rpc.access import AboutNow
+from chassis.rpc.server import Bounds, make_server
 from chassis.testing import Keys
 from google.protobuf import message_factory
 from google.protobuf.any_pb2 import Any as AnyMessage
@@ -27,6 +29,8 @@ from tests.contract.promises import Promise, Refused, method_named, path_of, pro
 Context = grpc.aio.ServicerContext[Any, Any]
 Answer = Message | Refused
 M = TypeVar("M", bound=Message)
+# The examples are dated once and for all, also where a member's own token does something.
+_LONG_AGO = timedelta(days=100 * 365)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +85,7 @@ async def faking(provider: str, keys: Keys) -> AsyncIterator[Fake]:
     methods = {name for name, _ in known}
     services = sorted({name.rpartition(".")[0] for name in methods})
     verifier = Verifier(str(keys.jwks), issuer="touchstone", audience="touchstone")
-    server = make_server(provider, verifier, services)
+    server = make_server(provider, verifier, services, bounds=Bounds(members_about_now=AboutNow(back=_LONG_AGO)))
     for service in services:
         handlers = {
             name.rpartition(".")[2]: _handler(fake, name, known)

@@ -1,12 +1,9 @@
-"""Providers as their promises are tried: real processes, each with a database and a broker of its own."""
+"""Providers as their promises are tried: real processes, each with a database of its own."""
 
 import importlib
-import shutil
-import tempfile
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import grpc
@@ -15,7 +12,7 @@ from chassis.embedded.databases import drop_database
 from chassis.ids import new_id
 from chassis.rpc.errors import RemoteRefusal, remote_refusal
 from chassis.testing import Keys, Templates
-from chassis.testing.serving import Serving, serving
+from chassis.testing.serving import DATED_LONG_AGO, Serving, serving
 from google.protobuf import message_factory
 from google.protobuf.message import Message
 from sqlalchemy import text
@@ -99,27 +96,14 @@ class World:
 
 
 @asynccontextmanager
-async def world_of(promise: Promise, templates: Templates, keys: Keys) -> AsyncIterator[World]:
-    """The provider of a promise, with a database and a broker of its own."""
+async def world_of(promise: Promise, templates: Templates, nats: NatsServer, keys: Keys) -> AsyncIterator[World]:
+    """The provider of a promise, with a database of its own."""
     provider = promise.provider
     process = importlib.import_module(f"{provider}.__main__").PROCESS
     database = await templates.clone(provider)
     try:
-        with _broker() as nats:
-            async with serving(process, database, nats, keys, **promise.settings) as served:
-                await served.settle()  # by then the streams are there
-                yield World(served)
+        async with serving(process, database, nats, keys, **DATED_LONG_AGO | promise.settings) as served:
+            await served.settle()  # by then the streams are there
+            yield World(served)
     finally:
         await drop_database(templates.server, database.name)
-
-
-@contextmanager
-def _broker() -> Iterator[NatsServer]:
-    folder = Path(tempfile.mkdtemp(prefix="touchstone-test-nats-"))
-    server = NatsServer(folder)
-    server.start()
-    try:
-        yield server
-    finally:
-        server.kill()
-        shutil.rmtree(folder)

@@ -23,11 +23,15 @@ from demo.report import show, show_verdicts
 from demo.scenario import set_up
 
 app = cyclopts.App(name="demo", help="Replay real purchases through the whole platform.")
+# The replay's members pay, shop and look at offers in 1997 and 1998, with tokens of their own.
+_REPLAYED = {"TOUCHSTONE_MEMBER_TIME_BACK_SECONDS": str(100 * 365 * 86_400)}
 _ENVIRONMENT = {
+    "billing": _REPLAYED,
     # Business time is the replay's: what the calendar asks for is asked for week by week.
-    "member": {"TOUCHSTONE_TIMED_WORK": "false"},
+    "member": _REPLAYED | {"TOUCHSTONE_TIMED_WORK": "false"},
     # Seconds instead of hours, so that a webhook which failed is tried again before the report.
-    "touchpoint": {
+    "touchpoint": _REPLAYED
+    | {
         "TOUCHSTONE_DELIVERY_SCHEDULE_SECONDS": "0,0.5,1,2,4",
         "TOUCHSTONE_ALLOW_PRIVATE_WEBHOOKS": "true",
     },

@@ -1,7 +1,7 @@
 """Who may call: every method is closed until its option opens it, and a member reaches the member's own data only."""
 
 from base64 import urlsafe_b64encode
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +10,11 @@ import pytest
 from chassis import clock
 from chassis.auth import Caller, InvalidToken, KeysUnavailable, Verifier
 from chassis.contracts import services
-from chassis.rpc.access import Admission, NotYourCustomer, ScopeMissing, admission_of
+from chassis.errors import InvalidArgument
+from chassis.rpc.access import AboutNow, Admission, NotYourCustomer, ScopeMissing, admission_of
 from chassis.testing import Keys
 from chassis.testing.serving import Serving
-from chassis.times import to_proto
+from chassis.times import EARLIEST, to_proto
 from chassis.tokens import Minter, new_key, write_jwks
 from joserfc import jwt
 from probe.service import PROCESS
@@ -146,3 +147,31 @@ def test_a_member_is_admitted_with_the_members_own_id_only() -> None:
             admission.check_owner(member, pb.GetAccountRequest(account_id="a-1", customer_id=customer_id))
     with pytest.raises(NotYourCustomer):
         Admission(frozenset({"billing.read"}), "").check_caller(member)
+
+
+def test_a_member_dates_what_it_does_about_now() -> None:
+    now = datetime(2026, 1, 1, 12, tzinfo=UTC)
+    member = Caller("app", frozenset({"billing.recharge"}), "c-1", "", 0.0)
+    about_now = AboutNow(back=timedelta(hours=1), ahead=timedelta(minutes=5), now=lambda: now)
+    admission = Admission(frozenset({"billing.recharge"}), "customer_id", ("occurred_at",))
+    for aside in (timedelta(hours=-1), timedelta(0), timedelta(minutes=5)):
+        admission.check_dates(member, pb.RechargeRequest(occurred_at=to_proto(now + aside)), about_now)
+    admission.check_dates(member, pb.RechargeRequest(), about_now)
+    operator = Caller("boss", frozenset({"billing.recharge"}), None, "", 0.0)
+    for aside in (timedelta(hours=-1, microseconds=-1), timedelta(minutes=5, microseconds=1), timedelta(days=-30_000)):
+        request = pb.RechargeRequest(occurred_at=to_proto(max(EARLIEST, now + aside)))
+        with pytest.raises(InvalidArgument) as refused:
+            admission.check_dates(member, request, about_now)
+        assert [each.field for each in refused.value.violations] == ["occurred_at"]
+        admission.check_dates(operator, request, about_now)
+
+
+def test_everything_that_a_member_may_write_is_held_to_its_date() -> None:
+    methods = [method for service in services() for method in service.methods if admission_of(method).owner_field]
+    written = [method for method in methods if "request_id" in method.input_type.fields_by_name]
+    dated = {method.name for method in methods if admission_of(method).dated_by}
+    assert {"TransferPoints", "ReserveCoupons", "PlaceShopOrder", "Recharge", "PayBill", "RecordOutcome"} <= dated
+    for method in written:
+        named = {name for name in ("occurred_at", "as_of") if name in method.input_type.fields_by_name}
+        assert set(admission_of(method).dated_by) == named, method.full_name
+    assert not dated & {"GetPointsBalance", "GetEntitlements", "ListOffers", "BrowseShop"}

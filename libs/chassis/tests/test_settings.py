@@ -18,6 +18,10 @@ BAD: dict[str, tuple[dict[str, str | None], str]] = {
     "another database": ({"TOUCHSTONE_DATABASE_URL": "mysql://x"}, "database_url must start with postgresql://"),
     "another broker": ({"TOUCHSTONE_NATS_URL": "amqp://x"}, "nats_url must start with nats://"),
     "no broker": ({"TOUCHSTONE_NATS_URL": None}, "TOUCHSTONE_NATS_URL"),
+    "a time that no clock goes back": (
+        {"TOUCHSTONE_MEMBER_TIME_BACK_SECONDS": "-1"},
+        "TOUCHSTONE_MEMBER_TIME_BACK_SECONDS",
+    ),
     "no try at all": ({"TOUCHSTONE_EVENT_TRIES": "0"}, "TOUCHSTONE_EVENT_TRIES"),
 }
 

@@ -1,6 +1,7 @@
 """Billing for tests: its real parts on a database of the test's own."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
+from typing import Any
 
 import pytest
 from billing.__main__ import PROCESS
@@ -30,7 +31,13 @@ async def work(fresh: Database) -> AsyncIterator[Work]:
 
 
 @pytest.fixture
-async def served(fresh: Database, nats: NatsServer, keys: Keys) -> AsyncIterator[Serving]:
+def settings() -> Mapping[str, Any]:
+    """Settings of the service that a test asks for by parametrizing them."""
+    return {}
+
+
+@pytest.fixture
+async def served(fresh: Database, nats: NatsServer, keys: Keys, settings: Mapping[str, Any]) -> AsyncIterator[Serving]:
     """Billing, serving gRPC."""
-    async with serving(PROCESS, fresh, nats, keys) as running:
+    async with serving(PROCESS, fresh, nats, keys, **settings) as running:
         yield running

@@ -4,8 +4,10 @@ import asyncio
 from typing import Any
 
 import pytest
+from chassis import clock
 from chassis.rpc.errors import from_status
-from chassis.testing.serving import Serving
+from chassis.testing.serving import DATED_LONG_AGO, Serving
+from chassis.times import to_proto
 from google.protobuf.message import Message
 from sqlalchemy import text
 from touchstone.billing.v1 import billing_events_pb2, billing_pb2
@@ -263,6 +265,7 @@ async def test_everything_told_is_published(served: Serving, calls: Calls) -> No
     assert (status.outbox_unpublished, status.outbox_published, status.dead_letters) == (0, 5, 0)
 
 
+@pytest.mark.parametrize("settings", [DATED_LONG_AGO])
 async def test_a_member_reaches_the_members_own(served: Serving, calls: Calls) -> None:
     bill = (await calls.charging.Charge(charged(amount=cny(60_00)))).bill
     me = member(served)
@@ -281,6 +284,18 @@ async def test_a_member_reaches_the_members_own(served: Serving, calls: Calls) -
     assert await balance(calls) == 100_01
 
 
+async def test_a_member_does_not_choose_when_it_pays(served: Serving, calls: Calls) -> None:
+    bill = (await calls.charging.Charge(charged(amount=cny(60_00)))).bill
+    me = member(served)
+    for untimely in (
+        await refused(me.accounts.Recharge, recharged("early", customer_id=CUSTOMER)),
+        await refused(me.bills.PayBill, paid(bill_id=bill.bill_id, customer_id=CUSTOMER)),
+    ):
+        assert fields(untimely) == ["occurred_at"]
+    await me.accounts.Recharge(recharged("now", customer_id=CUSTOMER, occurred_at=to_proto(clock.now())))
+
+
+@pytest.mark.parametrize("settings", [DATED_LONG_AGO])
 async def test_anothers_answers_as_if_it_were_not_there(served: Serving, calls: Calls) -> None:
     bill = (await calls.charging.Charge(charged(amount=cny(60_00)))).bill
     thief, owner = member(served, "thief"), "thief"

@@ -67,7 +67,6 @@ async def register(work: Work, customer_id: str = "c-1", *, at: datetime = OPENS
         "activity_id": ActivityId("final"),
         "person_id": EVERYBODY,
         "party_size": 1,
-        "by_member": False,
     }
     command = registrations.RegisterForActivity(customer_id=CustomerId(customer_id), occurred_at=at, **values | changes)
     return await work.run(lambda transaction: registrations.register_for_activity(transaction, command))

@@ -1,6 +1,7 @@
 """The member service for tests: its real parts, on a database of the test's own."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
+from typing import Any
 
 import pytest
 from chassis.database import async_url
@@ -17,9 +18,17 @@ from services.member.tests.factories import RECORDED_AT
 
 
 @pytest.fixture
-async def served(database: Databases, nats: NatsServer, keys: Keys) -> AsyncIterator[Serving]:
+def settings() -> Mapping[str, Any]:
+    """Settings of the service that a test asks for by parametrizing them."""
+    return {}
+
+
+@pytest.fixture
+async def served(
+    database: Databases, nats: NatsServer, keys: Keys, settings: Mapping[str, Any]
+) -> AsyncIterator[Serving]:
     """Member with its own database and broker, serving gRPC and listening to events."""
-    async with serving(PROCESS, await database(PROCESS), nats, keys) as running:
+    async with serving(PROCESS, await database(PROCESS), nats, keys, **settings) as running:
         yield running
 
 

@@ -56,7 +56,7 @@ async def put_task(work: Work, wanted: Task, *, by: str = "operator") -> Task:
 
 def signing_in(at: datetime, customer_id: str = "c-1", **changes: Any) -> SignIn:
     """A sign-in that a trusted caller tells."""
-    values: dict[str, Any] = {"source": new_id(), "by_member": False, "person_id": EVERYBODY} | changes
+    values: dict[str, Any] = {"source": new_id(), "person_id": EVERYBODY} | changes
     person_id = PersonId(values.pop("person_id"))
     return SignIn(holder=Holder(CustomerId(customer_id), GENERAL, person_id), occurred_at=at, **values)
 

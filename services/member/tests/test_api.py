@@ -4,11 +4,12 @@ import asyncio
 from datetime import timedelta
 
 import grpc
+import pytest
 from chassis import clock
 from chassis.errors import Code
 from chassis.ids import new_id
 from chassis.rpc.errors import from_status, remote_refusal
-from chassis.testing.serving import Serving
+from chassis.testing.serving import DATED_LONG_AGO, Serving
 from chassis.times import to_proto
 from touchstone.member.v1 import customer_service_pb2 as customer_pb
 from touchstone.member.v1 import membership_service_pb2 as membership_pb
@@ -191,6 +192,7 @@ async def test_a_batch_of_enrolments_has_its_outcomes(boss: Stubs) -> None:
     assert reasons == ["ALREADY_ENROLLED", "CUSTOMER_NOT_FOUND", "PROGRAM_NOT_FOUND"]
 
 
+@pytest.mark.parametrize("settings", [DATED_LONG_AGO])
 async def test_a_member_reaches_the_own_data_only(served: Serving, boss: Stubs) -> None:
     await become_member(boss, "c-1")
     await become_member(boss, "c-2")

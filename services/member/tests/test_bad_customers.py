@@ -4,9 +4,10 @@ import asyncio
 import json
 from typing import Any
 
+import pytest
 from chassis.ids import new_id
 from chassis.rpc.errors import from_status
-from chassis.testing.serving import Serving
+from chassis.testing.serving import DATED_LONG_AGO, Serving
 from chassis.times import to_proto
 from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -234,6 +235,7 @@ async def test_a_put_again_is_answered_in_full_and_kept_without_a_name(served: S
     assert (await refused(boss, "UpsertCustomer", other)).reason == "REQUEST_ID_REUSED"
 
 
+@pytest.mark.parametrize("settings", [DATED_LONG_AGO])
 async def test_a_member_speaks_for_the_own_household_alone(served: Serving, boss: Stubs) -> None:
     await become_member(boss, "c-1")
     await become_member(boss, "c-2")

@@ -1,19 +1,22 @@
 """Bad input of every call about spending, over real gRPC: each refusal names its field, and nothing is stored."""
 
+from datetime import timedelta
 from typing import Any
 
+import pytest
+from chassis import clock
 from chassis.errors import Code
 from chassis.ids import new_id
-from chassis.testing.serving import Serving
+from chassis.testing.serving import DATED_LONG_AGO, Serving
 from chassis.times import to_proto
 from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 from touchstone.common.v1.common_pb2 import Money
-from touchstone.member.v1 import points_pb2
+from touchstone.member.v1 import coupon_service_pb2, points_pb2, shop_service_pb2
 from touchstone.member.v1 import points_service_pb2 as pb
 
 from services.member.tests.calls import Stubs, become_member, methods_of, refused, refuses_bad_input
-from services.member.tests.factories import JANUARY, day, earn_request, enrol_request, scalar
+from services.member.tests.factories import JANUARY, day, earn_request, enrol_request, hold_request, scalar
 
 LARGEST = 2**63 - 1
 OUT_OF_RANGE = Timestamp(seconds=-1)
@@ -185,6 +188,26 @@ async def test_a_batch_answers_each_item_for_itself(served: Serving, boss: Stubs
     assert undone.results[0].response.reversals[0].balance.balance == 60
 
 
+async def test_a_member_does_not_spread_transfers_over_past_days(served: Serving, boss: Stubs) -> None:
+    await become_member(boss)
+    await boss.points.EarnPoints(earn_request(100))
+    own = Stubs.of(served.channel("points.write", "coupons.write", "engagement.write", customer_id="c-1"))
+    dated: list[tuple[str, Any]] = [
+        ("TransferPoints", transfer()),
+        ("RedeemPoints", redeem()),
+        ("HoldPoints", hold_request(5)),
+        ("PlaceShopOrder", shop_service_pb2.PlaceShopOrderRequest(request_id="o", customer_id="c-1")),
+        ("ReserveCoupons", coupon_service_pb2.ReserveCouponsRequest(request_id="r", customer_id="c-1")),
+    ]
+    for name, request in dated:
+        for at in (clock.now() - timedelta(days=1), clock.now() + timedelta(days=1)):
+            request.occurred_at.CopyFrom(to_proto(at))
+            assert [each.field for each in (await refused(own, name, request)).violations] == ["occurred_at"], name
+    spent = await own.points.RedeemPoints(redeem(occurred_at=to_proto(clock.now())))
+    assert spent.payments[0].balance.available == 95
+
+
+@pytest.mark.parametrize("settings", [DATED_LONG_AGO])
 async def test_a_member_reaches_its_own_points_alone(served: Serving, boss: Stubs) -> None:
     await become_member(boss)
     await become_member(boss, "c-2")

@@ -4,8 +4,9 @@ import asyncio
 from datetime import timedelta
 from typing import Any
 
+import pytest
 from chassis.ids import new_id
-from chassis.testing.serving import Serving
+from chassis.testing.serving import DATED_LONG_AGO, Serving
 from chassis.times import to_proto
 from touchstone.common.v1.common_pb2 import Money
 from touchstone.member.v1 import club_pb2, club_service_pb2, merchant_service_pb2, shop_pb2, shop_service_pb2
@@ -49,6 +50,7 @@ async def evaluated(boss: Stubs, number: int) -> None:
     await boss.memberships.EvaluateTiers(request)
 
 
+@pytest.mark.parametrize("settings", [DATED_LONG_AGO])
 async def test_a_member_reaches_the_own_clubs_codes_and_orders_only(served: Serving, boss: Stubs) -> None:
     await become_member(boss, "c-1")
     await become_member(boss, "c-2")
@@ -158,6 +160,7 @@ async def test_a_settlement_is_paged_with_the_totals_of_all(served: Serving, bos
     assert (await boss.merchants.GetSettlement(SETTLED(merchant_id="tea", at=to_proto(day(1))))).closed
 
 
+@pytest.mark.parametrize("settings", [DATED_LONG_AGO])
 async def test_a_member_shops_and_the_operator_hands_over(served: Serving, boss: Stubs) -> None:
     await become_member(boss)
     await boss.points.EarnPoints(earn_request(250))

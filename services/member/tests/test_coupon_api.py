@@ -2,8 +2,9 @@
 
 import asyncio
 
+import pytest
 from chassis.rpc.errors import from_status
-from chassis.testing.serving import Serving
+from chassis.testing.serving import DATED_LONG_AGO, Serving
 from chassis.times import to_proto
 from touchstone.common.v1 import operations_service_pb2
 from touchstone.member.v1 import coupon_pb2
@@ -85,6 +86,7 @@ async def test_a_list_of_customers_is_worked_off_and_a_repeat_changes_nothing(se
     assert page.next_page_token
 
 
+@pytest.mark.parametrize("settings", [DATED_LONG_AGO])
 async def test_a_member_quotes_reserves_and_uses_the_own_coupons(served: Serving, boss: Stubs) -> None:
     await become_member(boss, "c-1")
     await become_member(boss, "c-2")

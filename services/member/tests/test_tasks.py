@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 from chassis.calendar import Calendar
-from chassis.errors import InvalidArgument, Refusal
+from chassis.errors import Refusal
 from chassis.paging import Page
 from chassis.work import Transaction, Work
 from member.domain.audience import Audience, NotForThisTier, TierNotInProgram
@@ -173,18 +173,6 @@ async def test_a_persons_streak_is_its_own(work: Work) -> None:
     whole, child = await signed_in(work, noon(1)), await signed_in(work, noon(1), person_id="p-1")
     assert not whole.done.already_done
     assert not child.done.already_done
-
-
-async def test_a_member_cannot_choose_the_day(work: Work) -> None:
-    await enrolled(work, "c-1")
-    await put_task(work, sign_in_task())
-    for at in (RECORDED_AT + timedelta(minutes=5, microseconds=1), RECORDED_AT - timedelta(hours=1, microseconds=1)):
-        (refused,) = await sign_in(work, signing_in(at, by_member=True))
-        assert isinstance(refused, InvalidArgument)
-        assert refused.violations[0].field == "occurred_at"
-    for at in (RECORDED_AT + timedelta(minutes=5), RECORDED_AT - timedelta(hours=1)):
-        assert (await signed_in(work, at, by_member=True)).standing.done
-    assert not (await signed_in(work, RECORDED_AT + timedelta(days=40))).done.already_done
 
 
 async def test_a_monthly_task_counts_up_and_begins_anew_with_the_month(work: Work) -> None:

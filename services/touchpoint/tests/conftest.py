@@ -1,6 +1,7 @@
 """The touchpoint process for tests: its real parts, on a database of the test's own."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
+from typing import Any
 
 import pytest
 from chassis.database import async_url
@@ -30,7 +31,13 @@ async def work(fresh: Database) -> AsyncIterator[Work]:
 
 
 @pytest.fixture
-async def served(fresh: Database, nats: NatsServer, keys: Keys) -> AsyncIterator[Serving]:
+def settings() -> Mapping[str, Any]:
+    """Settings of the service that a test asks for by parametrizing them."""
+    return {}
+
+
+@pytest.fixture
+async def served(fresh: Database, nats: NatsServer, keys: Keys, settings: Mapping[str, Any]) -> AsyncIterator[Serving]:
     """Touchpoint, serving gRPC and listening to events; its webhooks may go to this machine and hurry."""
     async with serving(
         PROCESS,
@@ -41,5 +48,6 @@ async def served(fresh: Database, nats: NatsServer, keys: Keys) -> AsyncIterator
         delivery_schedule_seconds=(0.0, 0.05, 0.05),
         delivery_timeout_seconds=0.5,
         delivery_poll_seconds=0.02,
+        **settings,
     ) as running:
         yield running

@@ -14,7 +14,7 @@ from chassis.errors import Code
 from chassis.ids import new_id
 from chassis.rpc.errors import RemoteRefusal, from_status, remote_refusal
 from chassis.testing import Database, Keys
-from chassis.testing.serving import Serving, serving
+from chassis.testing.serving import DATED_LONG_AGO, Serving, serving
 from chassis.times import to_proto
 from google.protobuf.timestamp_pb2 import Timestamp
 from sqlalchemy import text
@@ -198,6 +198,7 @@ async def test_touchpoints_are_listed_and_put(api: Stubs) -> None:
     assert stored.touchpoint == app
 
 
+@pytest.mark.parametrize("settings", [DATED_LONG_AGO])
 async def test_a_member_reaches_his_own_offers_and_nobody_elses(served: Serving) -> None:
     await arrive(served, an_opportunity(), an_opportunity("bob"))
     ann = Stubs(served, "touchpoint.present", "touchpoint.read", customer_id="ann")

@@ -30,10 +30,11 @@ from chassis.consumers import Consumer, Handlers, Lane, lanes_of
 from chassis.housekeeping import keep_house
 from chassis.operations import Operated, OperationsApi, Prove
 from chassis.outbox import FactsToProto, Relay
+from chassis.rpc.access import AboutNow
 from chassis.rpc.client import open_channel
 from chassis.rpc.errors import name_service
 from chassis.rpc.health import Health
-from chassis.rpc.server import make_server
+from chassis.rpc.server import Bounds, make_server
 from chassis.settings import ServiceSettings, load_settings
 from chassis.timed import Timed, keep_time
 from chassis.work import Work
@@ -98,6 +99,15 @@ class Process(Generic[S]):
     build: Callable[[Parts[S]], Served]
 
 
+@dataclass(frozen=True, slots=True)
+class _Servicers:
+    """What a process answers calls with: its own services, and what every process has."""
+
+    own: Sequence[Servicer]
+    operations: OperationsApi
+    health: Health
+
+
 @dataclass(slots=True)
 class Running:
     """A service that serves: where, and its parts, for tests."""
@@ -125,7 +135,9 @@ async def serving(process: Process[S], settings: S, *, now: Callable[[], Any] = 
     operated = Operated(
         process.name, work, broker, served.handlers, lanes, served.prove, lambda: database.answers(engine)
     )
-    server, port = await _start_server(process, settings, served, health, operated)
+    about_now = AboutNow(settings.member_time_back, settings.member_time_ahead, now)
+    servicers = _Servicers(served.servicers, OperationsApi(operated), health)
+    server, port = await _start_server(process.name, settings, servicers, Bounds(settings.in_flight_max, about_now))
     consumers = [Consumer(settings, lane, served.handlers, work, broker).run for lane in lanes]
     timed = [keep_time(work, each) for each in served.timed] if settings.timed_work else []
     background = (relay.run, *consumers, *served.background, *timed, keep_house(work))
@@ -145,15 +157,15 @@ async def serving(process: Process[S], settings: S, *, now: Callable[[], Any] = 
 
 
 async def _start_server(
-    process: Process[S], settings: S, served: Served, health: Health, operated: Operated
+    name: str, settings: ServiceSettings, servicers: _Servicers, bounds: Bounds
 ) -> tuple[grpc.aio.Server, int]:
     verifier = Verifier(settings.jwks, issuer=settings.issuer, audience=settings.audience)
-    names = [*(servicer.name for servicer in served.servicers), operations.SERVICE]
-    server = make_server(process.name, verifier, names, in_flight_max=settings.in_flight_max)
-    for servicer in served.servicers:
+    names = [*(servicer.name for servicer in servicers.own), operations.SERVICE]
+    server = make_server(name, verifier, names, bounds=bounds)
+    for servicer in servicers.own:
         servicer.register(servicer.implementation, server)
-    operations_service_pb2_grpc.add_OperationsServiceServicer_to_server(OperationsApi(operated), server)
-    health_pb2_grpc.add_HealthServicer_to_server(health, server)
+    operations_service_pb2_grpc.add_OperationsServiceServicer_to_server(servicers.operations, server)
+    health_pb2_grpc.add_HealthServicer_to_server(servicers.health, server)
     port = server.add_insecure_port(f"{settings.bind_host}:{settings.grpc_port}")
     await server.start()
     return server, port

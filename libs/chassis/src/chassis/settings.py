@@ -2,6 +2,7 @@
 
 import os
 import sys
+from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Literal, NoReturn, Self, TypeVar
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -10,6 +11,8 @@ from pydantic import AfterValidator, Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 PREFIX = "TOUCHSTONE_"
+# A century: a replay of old business may be dated so far back; more than that no clock can be added to safely.
+_AGE_SECONDS_MAX = 100 * 366 * 86_400.0
 S = TypeVar("S", bound="ProcessSettings")
 
 
@@ -57,6 +60,23 @@ class ServiceSettings(ProcessSettings):
     )
     timed_work: bool = Field(True, description="Whether this process does what the calendar asks for by itself.")
     in_flight_max: int = Field(1000, ge=1, description="Calls in work at once; more are refused.")
+
+    member_time_back_seconds: float = Field(
+        3600.0, ge=0, le=_AGE_SECONDS_MAX, description="How long ago a member's own token may date what it does."
+    )
+    member_time_ahead_seconds: float = Field(
+        300.0, ge=0, le=_AGE_SECONDS_MAX, description="How far ahead a member's own token may date what it does."
+    )
+
+    @property
+    def member_time_back(self) -> timedelta:
+        """How long ago a member's own token may date what it does."""
+        return timedelta(seconds=self.member_time_back_seconds)
+
+    @property
+    def member_time_ahead(self) -> timedelta:
+        """How far ahead a member's own token may date what it does."""
+        return timedelta(seconds=self.member_time_ahead_seconds)
 
     @property
     def zone(self) -> ZoneInfo:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass, field
 from typing import Any, cast
 
 import grpc
@@ -16,7 +17,7 @@ from chassis import clock, telemetry
 from chassis.auth import InvalidToken, Verifier, set_caller
 from chassis.database import DatabaseDown, is_down
 from chassis.errors import InternalError, Refusal, ResourceExhausted
-from chassis.rpc.access import Admission, admission_of
+from chassis.rpc.access import AboutNow, Admission, admission_of
 from chassis.rpc.client import set_deadline
 from chassis.rpc.errors import status_proto
 
@@ -45,14 +46,22 @@ class Overloaded(ResourceExhausted):
         super().__init__("too many calls in work; try again in a moment")
 
 
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """How many calls a server takes at once, and how far from the clock members may date what they do."""
+
+    in_flight_max: int = 1000
+    members_about_now: AboutNow = field(default_factory=AboutNow)
+
+
 class Guard(grpc.aio.ServerInterceptor):
     """Stands before every method of the contracts; a method it does not know is closed."""
 
-    def __init__(self, service: str, verifier: Verifier, admissions: dict[str, Admission], in_flight_max: int) -> None:
+    def __init__(self, service: str, verifier: Verifier, admissions: dict[str, Admission], bounds: Bounds) -> None:
         self._service = service
         self._verifier = verifier
         self._admissions = admissions
-        self._in_flight_max = in_flight_max
+        self._bounds = bounds
         self._in_flight = 0
 
     async def intercept_service(
@@ -102,11 +111,12 @@ class Guard(grpc.aio.ServerInterceptor):
     async def _admitted(
         self, request: Message, context: grpc.aio.ServicerContext[Any, Any], admission: Admission, behaviour: Behaviour
     ) -> Any:
-        if self._in_flight > self._in_flight_max:
+        if self._in_flight > self._bounds.in_flight_max:
             raise Overloaded
         caller = await self._verifier.caller(_bearer(context))
         admission.check_caller(caller)
         admission.check_owner(caller, request)
+        admission.check_dates(caller, request, self._bounds.members_about_now)
         set_caller(caller)
         set_deadline(context.time_remaining())
         return await behaviour(request, context)
@@ -142,11 +152,11 @@ def admissions(service_names: Iterable[str]) -> dict[str, Admission]:
 
 
 def make_server(
-    service: str, verifier: Verifier, service_names: Iterable[str], *, in_flight_max: int = 1000
+    service: str, verifier: Verifier, service_names: Iterable[str], *, bounds: Bounds | None = None
 ) -> grpc.aio.Server:
     """A server for the named services of the contracts, with reflection; servicers are added by the caller."""
     names = list(service_names)
-    guard = Guard(service, verifier, admissions(names), in_flight_max)
+    guard = Guard(service, verifier, admissions(names), bounds or Bounds())
     tracing = aio_server_interceptor()  # type: ignore[no-untyped-call]
     server = grpc.aio.server(interceptors=[tracing, guard], options=_OPTIONS)
     reflection.enable_server_reflection([*names, "grpc.health.v1.Health", reflection.SERVICE_NAME], server)

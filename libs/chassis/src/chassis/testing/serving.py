@@ -21,6 +21,8 @@ from chassis.work import Work
 
 S = TypeVar("S", bound=ServiceSettings)
 _SETTLE_SECONDS = 30.0
+# Settings of a service whose members' own tokens do things at the fixed dates of a test, and not about now.
+DATED_LONG_AGO: dict[str, Any] = {"member_time_back_seconds": 100 * 365 * 86_400.0}
 
 
 @dataclass(slots=True)

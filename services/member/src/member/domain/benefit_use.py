@@ -111,7 +111,7 @@ class BenefitUse:
 @dataclass(frozen=True, slots=True)
 class TakeBenefit:
     """Take a place of a quota: for good where `expires_at` is None, else until then. Without a source the first that
-    has a place left gives it. `by_member` where it is the member's own word."""
+    has a place left gives it."""
 
     use_id: UseId
     customer_id: CustomerId
@@ -121,7 +121,6 @@ class TakeBenefit:
     occurred_at: datetime
     expires_at: datetime | None
     note: str = ""
-    by_member: bool = False
 
     def __post_init__(self) -> None:
         if self.expires_at is not None:

@@ -1,21 +1,14 @@
 """What one member did of one task, day by day, and what a further time comes to."""
 
 from dataclasses import dataclass, field
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from enum import StrEnum
 from typing import NamedTuple
-
-from chassis.errors import InvalidArgument
 
 from member.domain.membership import Holder, MemberId
 from member.domain.reward import PointsReward, Reward, RewardGiven
 from member.domain.streak import Milestone, SignedDays, Stretch, milestones_reached, next_milestone
 from member.domain.task import Task, TaskId, TaskKind, TaskPeriod, month_of
-
-# How far a member's own clock may be off, and for how long an app may keep a call back. A member who chose the day
-# freely would never miss one.
-TOLERANCE_AHEAD = timedelta(minutes=5)
-TOLERANCE_BEHIND = timedelta(hours=1)
 
 
 class Tally(NamedTuple):
@@ -171,14 +164,6 @@ def standing(task: Task, book: Book, day: date) -> TaskStanding:
     stretch = book.signed.streak_on(day, task.freeze_days)
     following = next_milestone(task.milestones, book.signed, book.rewarded, stretch=stretch)
     return TaskStanding(task, tally.times, tally.completions, done, again_on, stretch, following)
-
-
-def check_member_clock(occurred_at: datetime, recorded_at: datetime) -> None:
-    """Refuses, with InvalidArgument, a time that a member's own token gives and that is not about now."""
-    if occurred_at > recorded_at + TOLERANCE_AHEAD:
-        raise InvalidArgument("occurred_at", "must not lie in the future")
-    if occurred_at < recorded_at - TOLERANCE_BEHIND:
-        raise InvalidArgument("occurred_at", "must not lie more than an hour back")
 
 
 def _completions_left(task: Task, book: Book, day: date) -> int:

@@ -22,7 +22,6 @@ from member.domain.benefit_use import (
     options_of,
 )
 from member.domain.customer import CustomerId
-from member.domain.progress import check_member_clock
 from member.store import Connection, benefits, entitlements
 from member.use_cases.entitlements import refresh
 
@@ -31,13 +30,12 @@ RESERVATIONS_PER_ROUND = 500
 
 @dataclass(frozen=True, slots=True)
 class EndReservation:
-    """Use what was reserved, or give the place back; `by_member` where it is the member's own word."""
+    """Use what was reserved, or give the place back."""
 
     customer_id: CustomerId
     use_id: UseId
     state: UseState
     occurred_at: datetime
-    by_member: bool = False
 
 
 async def take_benefits(
@@ -46,8 +44,7 @@ async def take_benefits(
     """Take places of quotas, one after the other; BenefitNotHeld, BenefitUsedUp, BenefitUseKnown.
 
     The customers' rows are locked, so that whoever else wants a place waits. What counts is the period around
-    `occurred_at`, and the tier held now. With a member's own token InvalidArgument for a time that is not about now:
-    who chose the period freely would never use one up.
+    `occurred_at`, and the tier held now.
     """
     connection = transaction.connection
     known = await entitlements.states_for_update(connection, {command.customer_id for command in commands})
@@ -57,8 +54,7 @@ async def take_benefits(
     ]
     book = QuotaBook(await _live(connection, options))
     outcomes: list[BenefitUse | Refusal] = [
-        _untimely(command, transaction.recorded_at) or book.take(command, option)
-        for command, option in zip(commands, options, strict=True)
+        book.take(command, option) for command, option in zip(commands, options, strict=True)
     ]
     written = await benefits.insert_uses(connection, book.taken.values(), recorded_at=transaction.recorded_at)
     await benefits.end_uses(connection, book.expired.values())
@@ -73,11 +69,8 @@ async def take_benefits(
 
 async def end_reservation(transaction: Transaction, command: EndReservation) -> BenefitUse:
     """Use what was reserved, or give the place back. BenefitUseNotFound also where it is another customer's;
-    BenefitReservationExpired, BenefitUseEnded; with a member's own token InvalidArgument for a time that is not about
-    now."""
+    BenefitReservationExpired, BenefitUseEnded."""
     connection = transaction.connection
-    if untimely := _untimely(command, transaction.recorded_at):
-        raise untimely
     await entitlements.states_for_update(connection, [command.customer_id])
     use = await benefits.find_use(connection, command.use_id)
     if use is None or use.customer_id != command.customer_id:
@@ -108,15 +101,6 @@ async def list_uses(
         raise InvalidArgument("page_token", "is not a token that a list call returned")
     before = int(page.after) if page.after is not None else None
     return await benefits.list_uses(connection, customer_id, benefit_id, before=before, limit=page.wanted)
-
-
-def _untimely(command: TakeBenefit | EndReservation, recorded_at: datetime) -> InvalidArgument | None:
-    try:
-        if command.by_member:
-            check_member_clock(command.occurred_at, recorded_at)
-    except InvalidArgument as refusal:
-        return refusal
-    return None
 
 
 async def _live(connection: Connection, options: Collection[Sequence[Option]]) -> list[BenefitUse]:

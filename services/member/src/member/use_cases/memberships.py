@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from chassis.errors import InvalidArgument, Refusal
+from chassis.errors import Refusal
 from chassis.ids import new_id
 from chassis.paging import Page
 from chassis.work import Transaction
@@ -29,7 +29,6 @@ from member.domain.membership import (
     standing,
 )
 from member.domain.program import Program, ProgramId, ProgramNotFound, TierId, Timeline
-from member.domain.progress import check_member_clock
 from member.store import Connection, customers, members, points, programs, spending, tiers
 from member.store.giving_up import post_give_up
 from member.use_cases.entitlements import refresh
@@ -40,12 +39,11 @@ from member.use_cases.tiers import judge_upgrades
 @dataclass(frozen=True, slots=True)
 class EnrolCustomer:
     """Make the customer, or one person of it, a member of the program from `occurred_at` on: with its first tier, or
-    with `tier_id` where one is given. `by_member` where it is the member's own word."""
+    with `tier_id` where one is given."""
 
     holder: Holder
     occurred_at: datetime
     tier_id: TierId | None = None
-    by_member: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,16 +69,12 @@ async def enrol_customers(transaction: Transaction, commands: Sequence[EnrolCust
     already where the program moves its members at once.
 
     Refuses ProgramNotFound, TierNotFound, CustomerNotFound, PersonNotFound, and AlreadyEnrolled: a customer is a member
-    of a program once at a time, and so is each of its persons. With a member's own token InvalidArgument for a time
-    that is not about now: years of membership are rewarded.
+    of a program once at a time, and so is each of its persons.
     """
     connection = transaction.connection
     known = await _versions(transaction, commands)
     existing = await customers.existing_persons(connection, {command.holder.customer_id for command in commands})
-    outcomes = [
-        _untimely(command, transaction.recorded_at) or _new_member(command, program, existing)
-        for command, program in zip(commands, known, strict=True)
-    ]
+    outcomes = [_new_member(command, program, existing) for command, program in zip(commands, known, strict=True)]
     by_member = {
         outcome.member_id: program
         for outcome, program in zip(outcomes, known, strict=True)
@@ -192,15 +186,6 @@ async def _versions(transaction: Transaction, commands: Sequence[EnrolCustomer])
         timelines[command.holder.program_id].at(command.occurred_at) if command.holder.program_id in timelines else None
         for command in commands
     ]
-
-
-def _untimely(command: EnrolCustomer, recorded_at: datetime) -> InvalidArgument | None:
-    try:
-        if command.by_member:
-            check_member_clock(command.occurred_at, recorded_at)
-    except InvalidArgument as refusal:
-        return refusal
-    return None
 
 
 def _new_member(

@@ -12,7 +12,6 @@ from chassis.work import Transaction
 from member.domain.audience import NotForThisTier
 from member.domain.customer import CustomerId, PersonId
 from member.domain.membership import Holder, Member, MemberId, MemberNotFound
-from member.domain.progress import check_member_clock
 from member.domain.task import (
     MAX_TIMES_AT_ONCE,
     NoSignInTask,
@@ -34,12 +33,11 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class SignIn:
-    """Sign a member in for the day of `occurred_at`; `source` names the request, `by_member` whose word it is."""
+    """Sign a member in for the day of `occurred_at`; `source` names the request."""
 
     source: str
     holder: Holder
     occurred_at: datetime
-    by_member: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,15 +74,13 @@ class CountEarning:
 async def sign_in(
     transaction: Transaction, commands: Sequence[SignIn], *, calendar: Calendar
 ) -> list[Recorded | Refusal]:
-    """Sign members in. NoSignInTask where nothing is open to the member's tier at that time, MemberNotFound; with a
-    member's own token InvalidArgument for a time that is not about now."""
+    """Sign members in. NoSignInTask where nothing is open to the member's tier at that time, MemberNotFound."""
     connection = transaction.connection
     found = await members.find_members(connection, {command.holder for command in commands})
     daily = await tasks.find_tasks_of_kind(connection, [TaskKind.SIGN_IN], {holder.program_id for holder in found})
 
     def begin(command: SignIn) -> Doing:
         member = _member(found, command.holder, command.occurred_at)
-        _check_clock(transaction, command)
         for task in daily:
             if _is_open(task, member, command.occurred_at):
                 return Doing(command.source, task, member, command.occurred_at, calendar.day_of(command.occurred_at))
@@ -116,7 +112,6 @@ async def record_progress(
         if command.by_member and not task.by_members:
             raise NotRecordedByMembers(task.task_id)
         member = _member(found, _holder(command, task), command.occurred_at)
-        _check_clock(transaction, command)
         _check_open(task, member, command)
         day = calendar.day_of(command.occurred_at)
         return Doing(command.source, task, member, command.occurred_at, day, command.times, command.proof_id)
@@ -172,11 +167,6 @@ def _is_open(task: Task, member: Member, occurred_at: datetime) -> bool:
     if task.audience.program_id != member.program_id or occurred_at < member.enrolled_at:
         return False
     return task.active_at(occurred_at) and task.audience.admits(member.tier_id)
-
-
-def _check_clock(transaction: Transaction, command: SignIn | RecordProgress) -> None:
-    if command.by_member:
-        check_member_clock(command.occurred_at, transaction.recorded_at)
 
 
 def _check_open(task: Task, member: Member, command: RecordProgress) -> None:

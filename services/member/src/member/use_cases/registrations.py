@@ -19,7 +19,6 @@ from member.domain.audience import NotForThisTier
 from member.domain.customer import CustomerId, PersonId
 from member.domain.kinds import PointsKind
 from member.domain.membership import Holder, Member, MemberNotFound
-from member.domain.progress import check_member_clock
 from member.domain.reward import RewardGiven
 from member.domain.roster import (
     ActivityAttended,
@@ -52,14 +51,13 @@ from member.use_cases.settling import give_seats
 
 @dataclass(frozen=True, slots=True)
 class RegisterForActivity:
-    """Register the customer, or a person of it; `by_member` where it is the member's own word."""
+    """Register the customer, or a person of it."""
 
     activity_id: ActivityId
     customer_id: CustomerId
     person_id: PersonId
     party_size: int
     occurred_at: datetime
-    by_member: bool
 
     def __post_init__(self) -> None:
         if self.party_size < 1:
@@ -68,7 +66,8 @@ class RegisterForActivity:
 
 @dataclass(frozen=True, slots=True)
 class EndRegistration:
-    """Let a member go, or check it in with a code: empty where staff does it."""
+    """Let a member go, or check it in with a code: empty where staff does it, not where it is the member's own word
+    (`by_member`)."""
 
     registration_id: RegistrationId
     customer_id: CustomerId
@@ -100,7 +99,6 @@ async def register_for_activity(transaction: Transaction, command: RegisterForAc
     ActivityNotFound, ActivityNotPublished, ActivityOver; MemberNotFound, NotForThisTier; RegistrationNotOpen,
     PartyTooLarge, Barred, AlreadyRegistered, ActivityFull; InsufficientBalance for the fee.
     """
-    _check_clock(transaction, command.occurred_at, by_member=command.by_member)
     stored = await activities.find_activity_for_update(transaction.connection, command.activity_id)
     if stored is None:
         raise ActivityNotFound(command.activity_id)
@@ -231,7 +229,6 @@ async def _admitted(connection: Connection, activity: Activity, command: Registe
 
 async def _find_for_update(transaction: Transaction, command: EndRegistration) -> tuple[StoredActivity, Registration]:
     """The registration, read again behind the lock of its activity."""
-    _check_clock(transaction, command.occurred_at, by_member=command.by_member)
     connection, missing = transaction.connection, RegistrationNotFound(command.customer_id, command.registration_id)
     known = await store.find_registration(connection, command.registration_id)
     if known is None or known.holder.customer_id != command.customer_id:
@@ -296,11 +293,6 @@ def _check_open(activity: Activity) -> None:
         raise ActivityOver(activity.activity_id, activity.state)
     if activity.state is not State.PUBLISHED:
         raise ActivityNotPublished(activity.activity_id)
-
-
-def _check_clock(transaction: Transaction, occurred_at: datetime, *, by_member: bool) -> None:
-    if by_member:
-        check_member_clock(occurred_at, transaction.recorded_at)
 
 
 def _sequence(page: Page) -> int | None:

@@ -98,7 +98,6 @@ def register_from_proto(request: calls_pb.RegisterForActivityRequest) -> Registe
         PersonId(check_id("person_id", request.person_id)) if request.person_id else EVERYBODY,
         request.party_size or 1,
         times.from_proto(request.occurred_at, "occurred_at"),
-        by_member=current_caller().customer_id is not None,
     )
 
 

@@ -93,7 +93,6 @@ def end_from_proto(request: pb.ConfirmBenefitRequest | pb.ReleaseBenefitRequest)
         UseId(check_id("use_id", request.use_id)),
         UseState.USED if confirmed else UseState.RELEASED,
         times.from_proto(request.occurred_at, "occurred_at"),
-        by_member=current_caller().customer_id is not None,
     )
 
 
@@ -230,7 +229,6 @@ def _take(
         times.from_proto(request.occurred_at, "occurred_at"),
         expires_at,
         request.note,
-        by_member=current_caller().customer_id is not None,
     )
 
 

@@ -5,7 +5,6 @@ from datetime import datetime
 from typing import Any, Protocol
 
 from chassis import times
-from chassis.auth import current_caller
 from chassis.consumers import Delivery
 from chassis.errors import InvalidArgument
 from chassis.ids import check_id
@@ -67,7 +66,6 @@ def enrol_from_proto(request: membership_pb.EnrolRequest) -> EnrolCustomer:
     return EnrolCustomer(
         holder_from_proto(request),
         occurred_at=times.from_proto(request.occurred_at, "occurred_at"),
-        by_member=current_caller().customer_id is not None,
     )
 
 

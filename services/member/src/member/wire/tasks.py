@@ -135,7 +135,6 @@ def sign_in_from_proto(request: calls_pb.SignInRequest) -> SignIn:
         transaction_id_of("sign_in", request.request_id),
         holder_from_proto(request),
         times.from_proto(request.occurred_at, "occurred_at"),
-        by_member=current_caller().customer_id is not None,
     )
 
 
