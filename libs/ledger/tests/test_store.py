@@ -259,7 +259,8 @@ async def test_the_database_refuses_to_change_the_record(
     engine: AsyncEngine, ledger: Ledger, table: str, change: str
 ) -> None:
     await post(ledger, engine, earn("e", 5))
-    statement = change.format(table).replace("account_id", "source" if table == "ledger_transactions" else "account_id")
+    columns = {"ledger_transactions": "source", "ledger_seals": "digest"}
+    statement = change.format(table).replace("account_id", columns.get(table, "account_id"))
     async with engine.connect() as connection:
         with pytest.raises(DBAPIError, match="append-only"):
             await connection.execute(text(statement))

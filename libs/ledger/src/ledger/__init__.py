@@ -41,6 +41,7 @@ from ledger.domain.refusal import (
 from ledger.ledger import Expiry, Ledger
 from ledger.store.proof import Check, Proof
 from ledger.store.reading import EVERY_ENTRY, Balance, EntryFilter, EntryRecord, NewAccount, OpenLot
+from ledger.store.sealing import Seal, create_ledger_seals
 from ledger.store.tables import APPEND_ONLY, LedgerTables, create_ledger_tables, ledger_tables, let_accounts_owe
 
 __all__ = [
@@ -86,12 +87,14 @@ __all__ = [
     "ReleaseHold",
     "ReversalExceedsOriginal",
     "Reverse",
+    "Seal",
     "SetFloor",
     "Shortfall",
     "Source",
     "SourceReused",
     "SystemLine",
     "TransactionNotFound",
+    "create_ledger_seals",
     "create_ledger_tables",
     "ledger_tables",
     "let_accounts_owe",

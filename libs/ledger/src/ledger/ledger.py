@@ -25,6 +25,7 @@ from ledger.store.reading import (
     load_entries,
     load_lots,
 )
+from ledger.store.sealing import BLOCK, Seal, seal_block
 
 
 class Expiry(NamedTuple):
@@ -114,6 +115,11 @@ class Ledger:
     async def lots(self, connection: AsyncConnection, account: AccountId) -> list[OpenLot]:
         """What is left of the account's grants, in the order in which debits take them."""
         return await load_lots(connection, account)
+
+    async def seal(self, connection: AsyncConnection, *, sealed_at: datetime, limit: int = BLOCK) -> Seal | None:
+        """Seal the transactions that are next, about `limit` of them, as far as nothing can come between them any more:
+        the caller's own never. None when there are none; call again while as many as the limit were sealed."""
+        return await seal_block(connection, sealed_at, limit)
 
     async def prove(self, connection: AsyncConnection) -> Proof:
         """Check every rule against the tables."""

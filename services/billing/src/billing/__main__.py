@@ -6,6 +6,7 @@ from touchstone.billing.v1 import billing_service_pb2_grpc as grpc_services
 from billing.api.account import AccountApi
 from billing.api.bill import BillApi
 from billing.api.charging import ChargingApi
+from billing.jobs import timed
 from billing.settings import BillingSettings
 from billing.use_cases.proof import prove
 from billing.wire import FACTS
@@ -31,6 +32,7 @@ def build(parts: Parts[BillingSettings]) -> Served:
                 BillApi(parts.work),
             ),
         ),
+        timed=timed(),
         prove=prove,
     )
 

@@ -1,11 +1,13 @@
-"""What the calendar asks of the member service: points and holds that expire."""
+"""What the calendar asks of the member service: what expires, falls due, begins or is to be looked after."""
 
 from collections.abc import Awaitable, Callable, Sequence
 
 from chassis.calendar import Calendar
 from chassis.timed import Timed
 from chassis.work import Transaction
+from ledger.sealing import sealing
 
+from member.store.postings import BOOKS
 from member.use_cases import (
     anniversaries,
     benefit_uses,
@@ -158,4 +160,5 @@ def timed(calendar: Calendar) -> Sequence[Timed]:
         Timed("issue coupons", _SOON, issuing_coupons(calendar)),
         Timed("settle activities", _SOON, settle_activities),
         Timed("cancel overdue orders", _MINUTE, cancel_overdue_orders),
+        sealing(BOOKS),
     ]

@@ -2,9 +2,10 @@
 
 from typing import NamedTuple
 
+from chassis.driver import fetch
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from ledger.store.driver import fetch
+from ledger.store.sealing import find_broken_seals
 
 OFFENDERS_SHOWN = 10
 
@@ -88,7 +89,12 @@ CHECKS = {
         JOIN (SELECT reverses, sum(reversed_amount) AS reversed FROM ledger_transactions
               WHERE reverses IS NOT NULL GROUP BY reverses) r ON r.reverses = t.source
         WHERE r.reversed > (SELECT sum(e.amount) FROM ledger_entries e WHERE e.source = t.source AND e.amount > 0)""",
+    "nothing says that it was written by a writer still to come, and so will not be sealed": """
+        SELECT source FROM ledger_transactions
+        WHERE written_by >= pg_snapshot_xmax(pg_current_snapshot())::text::bigint
+          AND written_by IS DISTINCT FROM pg_current_xact_id_if_assigned()::text::bigint""",
 }
+SEALS_HOLD = "what was sealed is as it was, and the seals follow one another"
 
 TOTALS = """
 SELECT t.asset, coalesce(sum(e.amount), 0)::bigint AS total, count(*) AS entries
@@ -127,6 +133,7 @@ async def prove_books(connection: AsyncConnection) -> Proof:
     for rule, statement in CHECKS.items():
         rows = await fetch(connection, f"{statement} LIMIT {OFFENDERS_SHOWN}")
         checks.append(Check(rule, tuple(row[0] for row in rows)))
+    checks.append(Check(SEALS_HOLD, tuple(await find_broken_seals(connection, OFFENDERS_SHOWN))))
     totals = await fetch(connection, TOTALS)
     return Proof(
         checks=tuple(checks),

@@ -26,12 +26,13 @@ from sqlalchemy.schema import CreateIndex, CreateTable
 
 from ledger.domain.account import HoldState
 from ledger.domain.command import AMOUNT_LIMIT, BALANCE_LIMIT, SOURCE_LENGTH
+from ledger.store.sealing import seals_table, written_by_column, written_by_index
 
 if TYPE_CHECKING:
     from chassis.migrations import Operations
 
-APPEND_ONLY = ("ledger_transactions", "ledger_entries", "ledger_lot_moves")
-"""The record: the service's login needs no UPDATE or DELETE on these."""
+APPEND_ONLY = ("ledger_transactions", "ledger_entries", "ledger_lot_moves", "ledger_seals")
+"""The record and its seals: the service's login needs no UPDATE or DELETE on these."""
 
 
 class LedgerTables(NamedTuple):
@@ -43,6 +44,7 @@ class LedgerTables(NamedTuple):
     lots: Table
     lot_moves: Table
     holds: Table
+    seals: Table
 
 
 def ledger_tables(metadata: MetaData) -> LedgerTables:
@@ -54,6 +56,7 @@ def ledger_tables(metadata: MetaData) -> LedgerTables:
         lots=_lots(metadata),
         lot_moves=_lot_moves(metadata),
         holds=_holds(metadata),
+        seals=seals_table(metadata),
     )
 
 
@@ -124,6 +127,7 @@ def _transactions(metadata: MetaData) -> Table:
         Column("reverses", Text, comment="source of the transaction this one undoes"),
         Column("reversed_before", BigInteger, nullable=False, server_default=text("0")),
         Column("reversed_amount", BigInteger, nullable=False, server_default=text("0")),
+        written_by_column(),
         CheckConstraint(f"length(source) BETWEEN 1 AND {SOURCE_LENGTH}", name="ledger_transactions_source"),
         CheckConstraint("(reverses IS NULL) = (reversed_amount = 0)", name="ledger_transactions_reversal"),
         Index("ledger_transactions_ends", "ends", unique=True, postgresql_where=text("ends IS NOT NULL")),
@@ -135,6 +139,7 @@ def _transactions(metadata: MetaData) -> Table:
             unique=True,
             postgresql_where=text("reverses IS NOT NULL"),
         ),
+        written_by_index(),
     )
 
 
