@@ -1,11 +1,13 @@
 """Every promise is kept by its provider: the real process, asked over gRPC."""
 
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 import pytest_asyncio
 from chassis.rpc.errors import RemoteRefusal
 from chassis.testing import Keys, Templates
+from chassis.testing.servers import fresh_broker
 
 from tests.contract.matching import differences, plain
 from tests.contract.promises import PROVIDERS, Promise, admitted, promises
@@ -19,11 +21,14 @@ EACH = [
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def world(request: pytest.FixtureRequest, database_templates: Templates, keys: Keys) -> AsyncIterator[World]:
+async def world(
+    request: pytest.FixtureRequest, database_templates: Templates, scratch: Path, keys: Keys
+) -> AsyncIterator[World]:
     """A provider, for all promises that are tried in this world."""
     first = next(promise for promise in promises() if promise.world == request.param)
-    async with world_of(first, database_templates, keys) as made:
-        yield made
+    with fresh_broker(scratch) as nats:
+        async with world_of(first, database_templates, nats, keys) as made:
+            yield made
 
 
 @pytest.mark.asyncio(loop_scope="module")

@@ -67,9 +67,12 @@ async def ensure_database(server: PostgresServer, name: str, logins: Logins) -> 
 
 
 async def clone_database(server: PostgresServer, name: str, logins: Logins, *, template: str) -> Database:
-    """A new database with everything that is in the template, to which nobody may be connected meanwhile."""
+    """A new database with everything that is in the template, to which nobody may be connected meanwhile.
+
+    Its files are copied: faster than through the log, as long as a checkpoint costs nothing.
+    """
     async with as_superuser(server) as connection:
-        await _create(connection, name, logins, template=template)
+        await _create(connection, name, logins, template=template, strategy="FILE_COPY")
     return database_of(server, name, logins)
 
 
@@ -99,10 +102,13 @@ async def as_superuser(server: PostgresServer, database: str = "postgres") -> As
         await connection.close()
 
 
-async def _create(connection: asyncpg.Connection, name: str, logins: Logins, *, template: str) -> None:
+async def _create(
+    connection: asyncpg.Connection, name: str, logins: Logins, *, template: str, strategy: str = "WAL_LOG"
+) -> None:
     """The privileges on a database itself are not cloned with it: nobody but its two logins may enter."""
     database, owner, service = _quoted(name), _quoted(logins.owner.user), _quoted(logins.service.user)
-    await connection.execute(f"CREATE DATABASE {database} OWNER {owner} TEMPLATE {_quoted(template)}")
+    source = f"TEMPLATE {_quoted(template)} STRATEGY {strategy}"
+    await connection.execute(f"CREATE DATABASE {database} OWNER {owner} {source}")
     await connection.execute(f"REVOKE ALL ON DATABASE {database} FROM PUBLIC")
     await connection.execute(f"GRANT CONNECT ON DATABASE {database} TO {service}")
 

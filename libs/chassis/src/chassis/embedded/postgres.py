@@ -38,7 +38,14 @@ _DURABLE = {
 }
 # What tests may lose: everything, at the machine's end.
 _FAST = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "wal_level": "minimal"}
-_FAST_TOO = {"max_wal_senders": "0", "checkpoint_timeout": "1h"}
+_FAST_TOO = {
+    "max_wal_senders": "0",
+    "checkpoint_timeout": "1h",
+    "max_wal_size": "256MB",  # the data may lie in memory
+    "io_method": "sync",  # nothing is read that the kernel has not in memory
+    "scram_iterations": "1",  # a client computes them anew for each connection, and all passwords are random
+}
+_FAST_INITDB = ["--no-sync", "--set=scram_iterations=1"]
 
 
 class PostgresServer:
@@ -173,7 +180,7 @@ class PostgresServer:
             if self._user is not None:
                 os.chown(beside, self._user.uid, self._user.gid)
             words = ["-D", str(beside), "-U", SUPERUSER, "--auth=scram-sha-256", f"--pwfile={password_file}", *_LOCALE]
-            initdb = [str(binaries / "initdb"), *words, *(["--no-sync"] if self.fast else [])]
+            initdb = [str(binaries / "initdb"), *words, *(_FAST_INITDB if self.fast else [])]
             leash = leashed(initdb, user=self._user, death_signal=signal.SIGKILL)
             ended = subprocess.run(leash, cwd="/", env=_ENVIRONMENT, capture_output=True, text=True, check=False)
         if ended.returncode != 0:

@@ -1,5 +1,6 @@
 """Pytest plugin: real servers, a fresh database per test, and tokens.
 
+`scratch`   a folder of this test process, in memory where there is room
 `postgres`  one PostgreSQL per test process, started when first asked for
 `nats`      a fresh nats-server per test (it starts in 35 ms, less than clearing streams would take)
 `database`  `await database(PROCESS)`: a database of its own for this test, cloned from one that the migrations made
@@ -8,7 +9,7 @@
 
 from chassis.embedded.databases import Database
 from chassis.testing.identities import Keys, keys
-from chassis.testing.servers import Databases, Templates, database, database_templates, nats, postgres
+from chassis.testing.servers import Databases, Templates, database, database_templates, nats, postgres, scratch
 
 __all__ = [
     "Database",
@@ -20,4 +21,5 @@ __all__ = [
     "keys",
     "nats",
     "postgres",
+    "scratch",
 ]

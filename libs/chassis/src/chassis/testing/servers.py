@@ -6,6 +6,7 @@ import shutil
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
 
@@ -14,6 +15,7 @@ import pytest
 from chassis.embedded import NatsServer, PostgresServer, remove_data
 from chassis.embedded.databases import Database, Logins, clone_database, drop_database, ensure_database
 from chassis.ids import new_id
+from chassis.testing.scratch import scratch_folder
 
 
 class Migrated(Protocol):
@@ -30,27 +32,40 @@ class MigrationError(RuntimeError):
 
 
 @pytest.fixture(scope="session")
-def postgres() -> Iterator[PostgresServer]:
+def scratch() -> Iterator[Path]:
+    """A folder of this test process, in memory where there is room."""
+    with scratch_folder() as folder:
+        yield folder
+
+
+@pytest.fixture(scope="session")
+def postgres(scratch: Path) -> Iterator[PostgresServer]:
     """A PostgreSQL for this test process, which keeps nothing; a missing installation fails."""
-    folder = Path(tempfile.mkdtemp(prefix="touchstone-test-"))
-    folder.chmod(0o711)  # root's server runs as another user, who must reach its data
-    server = PostgresServer(folder / "postgres", fast=True)
+    server = PostgresServer(scratch / "postgres", fast=True)
     server.start()
     yield server
     server.stop()
-    remove_data(folder / "postgres")
-    folder.rmdir()
+    remove_data(scratch / "postgres")
 
 
 @pytest.fixture
-def nats() -> Iterator[NatsServer]:
+def nats(scratch: Path) -> Iterator[NatsServer]:
     """A nats-server for this test alone, without streams."""
-    folder = Path(tempfile.mkdtemp(prefix="touchstone-test-nats-"))
+    with fresh_broker(scratch) as server:
+        yield server
+
+
+@contextmanager
+def fresh_broker(scratch: Path) -> Iterator[NatsServer]:
+    """A nats-server without streams, killed at the end together with what it kept."""
+    folder = Path(tempfile.mkdtemp(prefix="nats-", dir=scratch))
     server = NatsServer(folder)
     server.start()
-    yield server
-    server.kill()
-    shutil.rmtree(folder)
+    try:
+        yield server
+    finally:
+        server.kill()
+        shutil.rmtree(folder)
 
 
 class Templates:
