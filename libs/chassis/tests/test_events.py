@@ -23,7 +23,7 @@ from chassis.testing.serving import Serving, serving
 from nats.js import JetStreamContext
 from probe.service import PROCESS
 from sqlalchemy import text
-from touchstone.billing.v1 import billing_events_pb2, billing_service_pb2_grpc
+from touchstone.billing.v1 import billing_events_pb2, charging_service_pb2_grpc
 from touchstone.common.v1 import operations_service_pb2 as operations
 
 from libs.chassis.tests.rig import WHEN, charge, number, rows, until
@@ -137,7 +137,7 @@ async def test_the_same_event_twice_in_one_batch_has_one_effect(store: Database,
 
 
 async def test_the_broker_drops_a_message_with_a_known_id(probe: Serving, store: Database, nats: NatsServer) -> None:
-    await billing_service_pb2_grpc.ChargingServiceStub(probe.channel("billing.charge")).Charge(charge(1, "r-1"))
+    await charging_service_pb2_grpc.ChargingServiceStub(probe.channel("billing.charge")).Charge(charge(1, "r-1"))
     await probe.settle()
     ((event_id,),) = await rows(store, "SELECT event_id FROM outbox")
     async with stream(nats) as jetstream:
@@ -241,7 +241,7 @@ async def test_an_event_that_comes_after_its_replay_has_no_second_effect(
 async def test_while_the_broker_is_down_no_call_fails_and_afterwards_everything_arrives(
     probe: Serving, store: Database, nats: NatsServer
 ) -> None:
-    stub = billing_service_pb2_grpc.ChargingServiceStub(probe.channel("billing.charge"))
+    stub = charging_service_pb2_grpc.ChargingServiceStub(probe.channel("billing.charge"))
     for n in range(120):
         if n == 20:
             nats.kill()
@@ -257,8 +257,9 @@ async def test_while_the_broker_is_down_no_call_fails_and_afterwards_everything_
 async def test_a_frozen_broker_does_not_use_up_the_places_of_what_it_never_answers(
     probe: Serving, store: Database, nats: NatsServer
 ) -> None:
-    stub = billing_service_pb2_grpc.ChargingServiceStub(probe.channel("billing.charge"))
+    stub = charging_service_pb2_grpc.ChargingServiceStub(probe.channel("billing.charge"))
     assert nats.pid is not None
+    probe.running.broker._takes_batches = False
     os.kill(nats.pid, signal.SIGSTOP)
     await asyncio.gather(*(stub.Charge(charge(1, f"r-{n}")) for n in range(20)))
     pending = probe.running.broker._jetstream.publish_async_pending
@@ -280,7 +281,7 @@ async def test_after_its_stream_was_deleted_reconcile_brings_back_what_was_lost(
     store: Database, nats: NatsServer, keys: Keys, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with serving(PROCESS, store, nats, keys, **HASTY | {"event_retry_seconds": 30.0}) as probe:
-        stub = billing_service_pb2_grpc.ChargingServiceStub(probe.channel("billing.charge"))
+        stub = charging_service_pb2_grpc.ChargingServiceStub(probe.channel("billing.charge"))
         await stub.Charge(charge(1, "r-0"))
         await probe.settle()
         # An event that waits for its second try is in the stream alone when that is deleted.
@@ -315,7 +316,7 @@ async def test_of_two_relays_one_leads_and_events_leave_in_their_order(
         serving(PROCESS, store, nats, keys, **HASTY) as one,
         serving(PROCESS, store, nats, keys, **HASTY) as other,
     ):
-        stubs = [billing_service_pb2_grpc.ChargingServiceStub(each.channel("billing.charge")) for each in (one, other)]
+        stubs = [charging_service_pb2_grpc.ChargingServiceStub(each.channel("billing.charge")) for each in (one, other)]
         for n in range(0, 200, 20):
             await asyncio.gather(*(stubs[m % 2].Charge(charge(1, f"r-{m}")) for m in range(n, n + 20)))
         await one.settle()

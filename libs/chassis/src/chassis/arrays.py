@@ -5,8 +5,10 @@ the batch is about. One string per column costs a tenth, and PostgreSQL reads it
 `CAST(:names AS text)::text[]`.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from datetime import datetime
+
+import orjson
 
 
 def array_of_texts(column: Collection[str | None]) -> str:
@@ -36,6 +38,11 @@ def array_of_instants(column: Collection[datetime | None]) -> str:
     """Aware instants; a batch has few different ones."""
     texts = {instant: instant.isoformat() if instant else "NULL" for instant in set(column)}
     return "{" + ",".join([texts[instant] for instant in column]) + "}"
+
+
+def array_of_documents(column: Collection[Mapping[str, object]]) -> str:
+    """JSON objects."""
+    return array_of_texts([orjson.dumps(dict(document)).decode() if document else "{}" for document in column])
 
 
 def _quoted(element: str | None) -> str:

@@ -7,7 +7,7 @@ EVENTS carries what services tell each other (`events.<full name>`), INTAKE the 
 import asyncio
 import contextlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import nats
@@ -20,6 +20,7 @@ from nats.js import JetStreamContext
 from nats.js.api import AckPolicy, ConsumerConfig, DiscardPolicy, StorageType, StreamConfig
 
 from chassis import clock
+from chassis.ingest import BatchesNotEnabled, Ingest, Publication
 from chassis.settings import ServiceSettings
 
 _log = structlog.get_logger(__name__)
@@ -31,6 +32,11 @@ _LINGER_SECONDS = 0.01
 STREAM_OF_PREFIX = {"events": EVENTS, "intake": INTAKE}
 
 
+def stream_of(subject: str) -> str:
+    """The stream that carries what is published under this subject."""
+    return STREAM_OF_PREFIX[subject.partition(".")[0]]
+
+
 class Broker:
     """The connection of one process."""
 
@@ -39,6 +45,8 @@ class Broker:
         self._name = name
         self._client = Client()
         self._jetstream: JetStreamContext = self._client.jetstream(publish_async_max_pending=20_000)
+        self._ingest = Ingest(self._client)
+        self._takes_batches = True
         self._reached = asyncio.Event()
 
     @property
@@ -88,9 +96,12 @@ class Broker:
                 max_age=_KEPT_SECONDS,
                 discard=DiscardPolicy.NEW,
                 storage=StorageType.FILE,
+                allow_batched=True,
             )
             try:
-                await self._jetstream.stream_info(stream)
+                known = (await self._jetstream.stream_info(stream)).config
+                if not known.allow_batched:
+                    await self._jetstream.update_stream(known.evolve(allow_batched=True))
             except nats.js.errors.NotFoundError:
                 with contextlib.suppress(nats.js.errors.BadRequestError):  # another process was faster
                     await self._jetstream.add_stream(config)
@@ -100,10 +111,21 @@ class Broker:
 
     async def publish(self, subject: str, payload: bytes, headers: Mapping[str, str]) -> asyncio.Future[Any]:
         """Sends; the future ends with the broker's acknowledgement, or never: callers bound their wait."""
-        stream = STREAM_OF_PREFIX[subject.partition(".")[0]]
         return await self._jetstream.publish_async(
-            subject, payload, stream=stream, headers=dict(headers), wait_stall=1.0
+            subject, payload, stream=stream_of(subject), headers=dict(headers), wait_stall=1.0
         )
+
+    async def publish_batch(self, messages: Sequence[Publication], *, timeout_seconds: float) -> bool:
+        """Whether the broker has taken every message of one stream: if not, each is to be published by itself, to learn
+        which. TimeoutError when it did not say."""
+        if not self._takes_batches:
+            return False
+        try:
+            return await self._ingest.publish(messages, timeout_seconds=timeout_seconds)
+        except BatchesNotEnabled:
+            _log.warning("the stream takes no batches: events are published one by one")
+            self._takes_batches = False
+            return False
 
     async def ensure_consumer(self, stream: str, config: ConsumerConfig) -> None:
         """Creates a durable consumer or brings its filter up to date."""

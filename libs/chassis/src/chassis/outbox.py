@@ -9,8 +9,9 @@ import contextlib
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
+import nats.errors
 import structlog
 from google.protobuf.message import Message
 from sqlalchemy import text
@@ -19,8 +20,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from chassis import clock, failpoints, telemetry
 from chassis.arrays import array_of_bytes, array_of_instants, array_of_texts
-from chassis.broker import Broker
+from chassis.broker import Broker, stream_of
 from chassis.ids import new_id
+from chassis.ingest import Publication
 
 _log = structlog.get_logger(__name__)
 _POLL_SECONDS = 0.1
@@ -51,8 +53,7 @@ class Routed:
 FactsToProto = Mapping[type[Any], Callable[[Any], Message | Routed]]
 
 
-@dataclass(frozen=True, slots=True)
-class OutboxEvent:
+class OutboxEvent(NamedTuple):
     """One row to be, in the order of the columns that `insert_events` writes."""
 
     event_id: str
@@ -75,36 +76,37 @@ def encode_fact(facts: FactsToProto, fact: Fact, trace_parent: str) -> OutboxEve
     name = message.DESCRIPTOR.full_name
     subject = rendered.subject if isinstance(rendered, Routed) else f"events.{name}"
     payload = message.SerializeToString()
+    if not fact.aggregate_id.isprintable():
+        raise ValueError(f"{name} names an aggregate that cannot stand in a header")
     if len(payload) > _PAYLOAD_BYTES_MAX:
         raise ValueError(f"{name} has {len(payload)} bytes, and the broker takes {_PAYLOAD_BYTES_MAX}")
     return OutboxEvent(new_id(), name, subject, fact.aggregate_id, payload, trace_parent, fact.occurred_at)
 
 
-INSERT_EVENTS = """
+def insert_events(first: int) -> str:
+    """The statement that writes events, with its arguments, those of `event_arguments`, numbered from `first`."""
+    kinds = ("text", "text", "text", "text", "bytea", "text", "timestamptz")
+    columns = ", ".join(f"${number}::text::{kind}[]" for number, kind in enumerate(kinds, start=first + 1))
+    return f"""
 INSERT INTO outbox (event_id, event_type, subject, aggregate_id, payload, trace_parent, occurred_at, recorded_at)
 SELECT e.event_id, e.event_type, e.subject, e.aggregate_id, e.payload, e.trace_parent, e.occurred_at,
-       CAST(:recorded_at AS timestamptz)
-FROM unnest(CAST(:event_ids AS text)::text[], CAST(:event_types AS text)::text[],
-            CAST(:subjects AS text)::text[], CAST(:aggregate_ids AS text)::text[],
-            CAST(:payloads AS text)::bytea[], CAST(:trace_parents AS text)::text[],
-            CAST(:occurred_ats AS text)::timestamptz[])
+       ${first}::timestamptz
+FROM unnest({columns})
      WITH ORDINALITY AS e(event_id, event_type, subject, aggregate_id, payload, trace_parent, occurred_at, position)
 ORDER BY e.position
-"""
+"""  # noqa: S608 - numbers and kinds only
 
 
-def event_parameters(events: Sequence[OutboxEvent], recorded_at: datetime) -> dict[str, Any]:
-    """Parameters of INSERT_EVENTS."""
-    return {
-        "recorded_at": recorded_at,
-        "event_ids": array_of_texts([e.event_id for e in events]),
-        "event_types": array_of_texts([e.event_type for e in events]),
-        "subjects": array_of_texts([e.subject for e in events]),
-        "aggregate_ids": array_of_texts([e.aggregate_id for e in events]),
-        "payloads": array_of_bytes([e.payload for e in events]),
-        "trace_parents": array_of_texts([e.trace_parent for e in events]),
-        "occurred_ats": array_of_instants([e.occurred_at for e in events]),
-    }
+def event_arguments(events: Sequence[OutboxEvent], recorded_at: datetime) -> list[Any]:
+    """Arguments of `insert_events`."""
+    ids, types, subjects, aggregates, payloads, parents, instants = zip(*events, strict=True) if events else [()] * 7
+    return [
+        recorded_at,
+        *map(array_of_texts, (ids, types, subjects, aggregates)),
+        array_of_bytes(payloads),
+        array_of_texts(parents),
+        array_of_instants(instants),
+    ]
 
 
 _UNPUBLISHED = text("""
@@ -176,9 +178,26 @@ class Relay:
 
     async def _publish(self, rows: Sequence[Any]) -> list[int]:
         """Sends the rows and waits for the broker; ids of those it has acknowledged."""
+        published: list[int] = []
+        by_stream: dict[str, list[Any]] = {}
+        for row in rows:
+            by_stream.setdefault(stream_of(row.subject), []).append(row)
+        for of_stream in by_stream.values():
+            messages = [Publication(row.subject, self._headers(row), row.payload) for row in of_stream]
+            try:
+                if await self._broker.publish_batch(messages, timeout_seconds=_ACK_SECONDS):
+                    published += [row.id for row in of_stream]
+                else:
+                    published += await self._publish_each(of_stream)
+            except (TimeoutError, nats.errors.Error):
+                _log.warning("broker did not say whether it has taken a batch", events=len(of_stream))
+        return published
+
+    async def _publish_each(self, rows: Sequence[Any]) -> list[int]:
+        """The same with an acknowledgement for each, which tells those that the broker refuses from the others."""
         # Side by side, because each publish gives the loop a turn: one after the other, a busy process would take a
         # thousand turns for a batch. They start in the order of the rows.
-        publishing = (self._broker.publish(row.subject, row.payload, self._headers(row)) for row in rows)
+        publishing = (self._broker.publish(row.subject, row.payload, _named(self._headers(row))) for row in rows)
         results = await asyncio.gather(*publishing, return_exceptions=True)
         sent = {row.id: each for row, each in zip(rows, results, strict=True) if not isinstance(each, BaseException)}
         if len(sent) < len(rows):
@@ -191,21 +210,19 @@ class Relay:
             await self._broker.ensure_streams()
         return [row_id for row_id, future in sent.items() if not future.cancelled() and not _refused(future)]
 
-    def _headers(self, row: Any) -> dict[str, str]:
+    def _headers(self, row: Any) -> str:
         """CloudEvents attributes in binary mode; a republished row gets an id of its own within the dedupe window."""
-        headers = {
-            "Nats-Msg-Id": row.event_id if not row.republished else f"{row.event_id}.{row.republished}",
-            "ce-specversion": "1.0",
-            "ce-id": row.event_id,
-            "ce-type": row.event_type,
-            "ce-source": self._service,
-            "ce-subject": row.aggregate_id,
-            "ce-time": row.occurred_at.isoformat(),
-            "ce-recordedtime": row.recorded_at.isoformat(),
-        }
-        if row.trace_parent:
-            headers["traceparent"] = row.trace_parent
-        return headers
+        unique = row.event_id if not row.republished else f"{row.event_id}.{row.republished}"
+        trace = f"traceparent: {row.trace_parent}\r\n" if row.trace_parent else ""
+        return (
+            f"Nats-Msg-Id: {unique}\r\nce-specversion: 1.0\r\nce-id: {row.event_id}\r\nce-type: {row.event_type}\r\n"
+            f"ce-source: {self._service}\r\nce-subject: {row.aggregate_id}\r\n"
+            f"ce-time: {row.occurred_at.isoformat()}\r\nce-recordedtime: {row.recorded_at.isoformat()}\r\n{trace}"
+        )
+
+
+def _named(headers: str) -> dict[str, str]:
+    return dict(line.split(": ", 1) for line in headers.splitlines())
 
 
 async def _heard(futures: Collection[asyncio.Future[Any]]) -> None:

@@ -6,7 +6,7 @@ No personal data and no secrets: spans and logs name methods, event types and re
 import logging
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 import orjson
@@ -53,6 +53,13 @@ def trace_statements(engine: AsyncEngine) -> None:
     """Gives every statement a span inside the request's trace."""
     # The instrumentation declares an upper bound below the SQLAlchemy in use and would silently do nothing.
     SQLAlchemyInstrumentor().instrument(engine=engine.sync_engine, skip_dep_check=True)
+
+
+def statement(sql: str) -> AbstractContextManager[object]:
+    """A span for a statement that does not go through SQLAlchemy, inside a request's trace that is recorded."""
+    if not trace.get_current_span().is_recording():
+        return nullcontext()
+    return _tracer.start_as_current_span(sql.split(maxsplit=1)[0], attributes={"db.statement": sql})
 
 
 def _start_logs(service: str, level: str) -> None:

@@ -24,9 +24,10 @@ from chassis import clock, failpoints, telemetry
 from chassis.arrays import array_of_bytes, array_of_texts
 from chassis.auth import current_caller
 from chassis.database import DatabaseDown, is_down, sqlstate
+from chassis.driver import fetch
 from chassis.errors import InternalError, Refusal, RequestIdReused
 from chassis.ids import check_request_id
-from chassis.outbox import INSERT_EVENTS, Fact, FactsToProto, OutboxEvent, encode_fact, event_parameters
+from chassis.outbox import Fact, FactsToProto, OutboxEvent, encode_fact, event_arguments, insert_events
 
 _log = structlog.get_logger(__name__)
 C = TypeVar("C")
@@ -53,19 +54,18 @@ WHERE h.use_case = CAST(:use_case AS text)
 _ANSWERED = """
 answered AS (
   UPDATE handled_requests h SET reply = done.reply
-  FROM unnest(CAST(:done_callers AS text)::text[], CAST(:done_ids AS text)::text[], CAST(:replies AS text)::bytea[])
-       AS done(caller, request_id, reply)
-  WHERE h.use_case = CAST(:use_case AS text) AND h.caller = done.caller AND h.request_id = done.request_id
+  FROM unnest($2::text::text[], $3::text::text[], $4::text::bytea[]) AS done(caller, request_id, reply)
+  WHERE h.use_case = $1 AND h.caller = done.caller AND h.request_id = done.request_id
 )"""
 _REFUSED = """
 refused AS (
   DELETE FROM handled_requests h
-  USING unnest(CAST(:refused_callers AS text)::text[], CAST(:refused_ids AS text)::text[]) AS gone(caller, request_id)
-  WHERE h.use_case = CAST(:use_case AS text) AND h.caller = gone.caller AND h.request_id = gone.request_id
+  USING unnest($5::text::text[], $6::text::text[]) AS gone(caller, request_id)
+  WHERE h.use_case = $1 AND h.caller = gone.caller AND h.request_id = gone.request_id
 )"""
 # Replies, refusals and outbox rows leave in one round trip; the order of the outbox is the order of telling.
-_FINISH = text(f"WITH {_ANSWERED}, {_REFUSED} {INSERT_EVENTS}")
-_TELL = text(INSERT_EVENTS)
+_FINISH = f"WITH {_ANSWERED}, {_REFUSED} {insert_events(7)}"
+_TELL = insert_events(1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -306,19 +306,19 @@ async def _finish(
     """Stores replies, takes back the claims of the refused, and writes the outbox rows, in one statement."""
     done = [(each, outcome) for each, outcome in zip(asks, outcomes, strict=True) if not isinstance(outcome, Refusal)]
     refused = [each for each, outcome in zip(asks, outcomes, strict=True) if isinstance(outcome, Refusal)]
-    parameters = {
-        "use_case": use_case,
-        "done_callers": array_of_texts([each.caller for each, _ in done]),
-        "done_ids": array_of_texts([each.request_id for each, _ in done]),
-        "replies": array_of_bytes([outcome.SerializeToString() for _, outcome in done]),
-        "refused_callers": array_of_texts([each.caller for each in refused]),
-        "refused_ids": array_of_texts([each.request_id for each in refused]),
-    }
-    await transaction.connection.execute(
-        _FINISH, parameters | event_parameters(transaction.told(), transaction.recorded_at)
+    await fetch(
+        transaction.connection,
+        _FINISH,
+        use_case,
+        array_of_texts([each.caller for each, _ in done]),
+        array_of_texts([each.request_id for each, _ in done]),
+        array_of_bytes([outcome.SerializeToString() for _, outcome in done]),
+        array_of_texts([each.caller for each in refused]),
+        array_of_texts([each.request_id for each in refused]),
+        *event_arguments(transaction.told(), transaction.recorded_at),
     )
 
 
 async def _tell(transaction: Transaction) -> None:
     if transaction.told():
-        await transaction.connection.execute(_TELL, event_parameters(transaction.told(), transaction.recorded_at))
+        await fetch(transaction.connection, _TELL, *event_arguments(transaction.told(), transaction.recorded_at))

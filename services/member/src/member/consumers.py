@@ -75,12 +75,11 @@ async def on_care_due(
     await reward_care(transaction, [care_from_delivery(delivery) for delivery in deliveries], calendar)
 
 
-async def on_points_earned(
-    transaction: Transaction, deliveries: Sequence[Delivery[member_events_pb2.PointsEarned]], *, calendar: Calendar
+async def on_payment_rewarded(
+    transaction: Transaction, deliveries: Sequence[Delivery[member_events_pb2.PaymentRewarded]], *, calendar: Calendar
 ) -> None:
     """Recharges and orders that gave points count for the tasks that ask for them."""
-    earnings = [earning_from_delivery(delivery) for delivery in deliveries]
-    await count_earnings(transaction, [earning for earning in earnings if earning], calendar=calendar)
+    await count_earnings(transaction, [earning_from_delivery(each) for each in deliveries], calendar=calendar)
 
 
 def handlers(calendar: Calendar) -> Handlers:
@@ -93,5 +92,5 @@ def handlers(calendar: Calendar) -> Handlers:
     listening.on(program_events_pb2.MemberLeft, on_member_left)
     listening.on(member_events_pb2.MemberEnrolled, partial(on_member_enrolled, calendar=calendar))
     listening.on(care_events_pb2.CareDue, partial(on_care_due, calendar=calendar))
-    listening.on(member_events_pb2.PointsEarned, partial(on_points_earned, calendar=calendar))
+    listening.on(member_events_pb2.PaymentRewarded, partial(on_payment_rewarded, calendar=calendar))
     return listening

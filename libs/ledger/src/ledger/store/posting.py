@@ -6,13 +6,13 @@ lock would see the new balance beside the old lots. Most batches need no second 
 whether it has anything in lots or on hold.
 """
 
-import json
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
 from asyncpg import Record
-from chassis.arrays import array_of_instants, array_of_numbers, array_of_texts
+from chassis.arrays import array_of_documents, array_of_instants, array_of_numbers, array_of_texts
+from chassis.driver import fetch
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ledger.domain.account import Account, Hold, HoldState, Lot, first_taken
@@ -33,7 +33,6 @@ from ledger.domain.command import (
 from ledger.domain.engine import HOLD_EXPIRY, LOT_EXPIRY, Books
 from ledger.domain.posting import LotMove, Posted
 from ledger.domain.reversal import Leg, Original
-from ledger.store.driver import fetch
 
 LOCK_ACCOUNTS = """
 SELECT id, asset, balance, held, in_lots, floor, version, owed,
@@ -242,7 +241,7 @@ _HOLDS = "text id, text account_id, bigint account_version, bigint amount, times
 
 _ARRAY_TEXT: dict[str, Callable[[Sequence[Any]], str]] = {
     "text": array_of_texts,
-    "jsonb": array_of_texts,
+    "jsonb": array_of_documents,
     "timestamptz": array_of_instants,
     "bigint": array_of_numbers,
     "integer": array_of_numbers,
@@ -344,7 +343,7 @@ def _transaction_columns(booked: Iterable[Posted], recorded_at: datetime, *, ref
             posted.asset,
             posted.occurred_at,
             recorded_at,
-            json.dumps(dict(posted.metadata)) if posted.metadata else "{}",
+            posted.metadata,
         )
         for posted in booked
     ]

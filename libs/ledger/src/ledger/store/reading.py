@@ -5,11 +5,11 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
+from chassis.driver import fetch
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ledger.domain.command import AccountId, Asset, HoldId, Metadata, Source
 from ledger.domain.refusal import AccountNotFound, AssetMismatch
-from ledger.store.driver import fetch
 
 OPEN_ACCOUNTS = """
 INSERT INTO ledger_accounts (id, asset, floor, opened_at)

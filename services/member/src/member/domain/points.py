@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
+from typing import NamedTuple
 
 from chassis.calendar import LATEST
 from chassis.errors import InvalidArgument
@@ -97,8 +98,7 @@ class UnrewardedPayment:
     cause: NoRewardCause
 
 
-@dataclass(frozen=True, slots=True)
-class PointsBalance:
+class PointsBalance(NamedTuple):
     """Points of a member; `account_version` is dense from 1 and 0 while nothing was booked yet."""
 
     member_id: MemberId
@@ -124,6 +124,22 @@ class PointsEarned:
     transaction_id: str
     occurred_at: datetime
     account_version: int
+
+    @property
+    def aggregate_id(self) -> str:
+        """The membership orders its facts."""
+        return self.member_id
+
+
+@dataclass(frozen=True, slots=True)
+class PaymentRewarded:
+    """Effect: a recharge or an order gave points. Told beside PointsEarned, which most listeners want of every kind and
+    tasks of these two only."""
+
+    member_id: MemberId
+    kind: PointsKind
+    transaction_id: str
+    occurred_at: datetime
 
     @property
     def aggregate_id(self) -> str:

@@ -4,6 +4,8 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
+from chassis.arrays import array_of_texts
+from chassis.driver import fetch
 from sqlalchemy import Row, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -50,12 +52,14 @@ _MEMBERS_AT = text("""
     ORDER BY asked.position, members.program_id
 """)
 
-_MEMBERS_OF = text("""
-    SELECT members.* FROM members
-    JOIN unnest(CAST(:customers AS text[]), CAST(:programs AS text[]), CAST(:persons AS text[]))
-        AS asked(customer_id, program_id, person_id) USING (customer_id, program_id, person_id)
+_MEMBERS_OF = """
+    SELECT members.member_id, members.customer_id, members.program_id, members.person_id, members.tier_id,
+        members.tier_since, members.enrolled_at, members.revision, members.holds_until, members.in_grace
+    FROM members
+    JOIN unnest($1::text::text[], $2::text::text[], $3::text::text[]) AS asked(customer_id, program_id, person_id)
+        USING (customer_id, program_id, person_id)
     WHERE members.left_at IS NULL
-""")
+"""
 
 _ALL_MEMBERS_OF = text("""
     SELECT members.* FROM members
@@ -120,13 +124,19 @@ async def find_member(connection: AsyncConnection, holder: Holder) -> Member | N
 
 async def find_members(connection: AsyncConnection, wanted: Collection[Holder]) -> dict[Holder, Member]:
     """The memberships of holders, as far as they exist."""
-    asked = {
-        "customers": [holder.customer_id for holder in wanted],
-        "programs": [holder.program_id for holder in wanted],
-        "persons": [holder.person_id for holder in wanted],
-    }
-    found = [member_from_row(row) for row in await connection.execute(_MEMBERS_OF, asked)]
-    return {member.holder: member for member in found}
+    asked = (
+        array_of_texts([holder.customer_id for holder in wanted]),
+        array_of_texts([holder.program_id for holder in wanted]),
+        array_of_texts([holder.person_id for holder in wanted]),
+    )
+    by_name = {(holder.customer_id, holder.program_id, holder.person_id): holder for holder in wanted}
+    found: dict[Holder, Member] = {}
+    for member_id, *named, tier_id, since, enrolled_at, revision, holds_until, in_grace in await fetch(
+        connection, _MEMBERS_OF, *asked
+    ):
+        holder = by_name[tuple(named)]
+        found[holder] = Member(member_id, holder, tier_id, since, enrolled_at, revision, holds_until, in_grace)
+    return found
 
 
 async def find_members_of(connection: AsyncConnection, ids: Collection[CustomerId]) -> list[Member]:

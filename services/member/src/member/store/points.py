@@ -113,6 +113,8 @@ def steps(posted: Posted) -> list[tuple[PointsBalance, int]]:
 
 def balance_after(posted: Posted) -> PointsBalance:
     """The member's points when the transaction and the expiries around it are booked; it has one member."""
+    if len(posted.lines) == 1 and not posted.settled:
+        return _balance(posted.lines[0])
     (balance,) = balances_after(posted).values()
     return balance
 

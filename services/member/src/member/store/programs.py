@@ -6,6 +6,8 @@ from datetime import datetime
 from functools import lru_cache
 from typing import Any, NamedTuple
 
+from chassis.arrays import array_of_texts
+from chassis.driver import fetch
 from sqlalchemy import Row, Text, cast, func, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -74,6 +76,14 @@ class Version(NamedTuple):
     recorded_at: datetime
 
 
+_IN_FORCE = """
+    SELECT kept.program_id, kept.version, kept.document::text FROM programs
+    JOIN program_versions AS kept ON kept.program_id = programs.program_id AND kept.version = programs.active_version
+    WHERE programs.program_id = ANY($1::text::text[])
+"""
+_MOVING_AT_ONCE = "SELECT program_id FROM programs WHERE upgrades_at_once"
+
+
 class Activation(NamedTuple):
     """From when on a version is in force; of two that begin at one instant the one with the higher sequence is."""
 
@@ -92,13 +102,8 @@ async def find_program(connection: AsyncConnection, program_id: ProgramId) -> Pr
 
 async def find_programs(connection: AsyncConnection, ids: Collection[ProgramId]) -> dict[ProgramId, Program]:
     """The programs as they are in force, those of the ids that have a version in force."""
-    kept = program_versions.c
-    found = await connection.execute(
-        select(kept.program_id, kept.version, cast(kept.document, Text).label("document"))
-        .join(programs, (programs.c.program_id == kept.program_id) & (programs.c.active_version == kept.version))
-        .where(kept.program_id.in_(ids))
-    )
-    return {ProgramId(row.program_id): _program(row) for row in found}
+    found = await fetch(connection, _IN_FORCE, array_of_texts(ids))
+    return {ProgramId(name): _parsed(ProgramId(name), version, document) for name, version, document in found}
 
 
 async def find_programs_for_use(connection: AsyncConnection, ids: Collection[ProgramId]) -> dict[ProgramId, Program]:
@@ -216,8 +221,7 @@ async def register_tiers(connection: AsyncConnection, program: Program) -> None:
 
 async def programs_moving_at_once(connection: AsyncConnection) -> list[ProgramId]:
     """Programs of which some version, at some time, moves members upwards on events."""
-    asked = select(programs.c.program_id).where(programs.c.upgrades_at_once)
-    return [ProgramId(row.program_id) for row in await connection.execute(asked)]
+    return [ProgramId(name) for (name,) in await fetch(connection, _MOVING_AT_ONCE)]
 
 
 async def save_active(connection: AsyncConnection, activation: Activation) -> None:

@@ -23,6 +23,7 @@ from member.domain.membership import Holder, Member, MemberId, MemberNotFound
 from member.domain.points import (
     Grant,
     NoRewardCause,
+    PaymentRewarded,
     PointsBalance,
     PointsEarned,
     PointsKind,
@@ -353,6 +354,7 @@ def _booked(posted: Posted | Refusal) -> Booked | Refusal:
 
 
 def _tell_earned(transaction: Transaction, posted: Posted, holders: Mapping[MemberId, Holder]) -> None:
+    kind = PointsKind(posted.kind)
     for balance, earned in points.steps(posted):
         transaction.emit(
             PointsEarned(
@@ -360,9 +362,11 @@ def _tell_earned(transaction: Transaction, posted: Posted, holders: Mapping[Memb
                 holders[balance.member_id],
                 earned,
                 balance_after=balance.balance,
-                kind=PointsKind(posted.kind),
+                kind=kind,
                 transaction_id=posted.source,
                 occurred_at=posted.occurred_at,
                 account_version=balance.account_version,
             )
         )
+        if kind in (PointsKind.EARN_RECHARGE, PointsKind.EARN_ORDER):
+            transaction.emit(PaymentRewarded(balance.member_id, kind, posted.source, posted.occurred_at))

@@ -10,7 +10,7 @@ from touchstone.member.v1 import member_events_pb2
 
 from member.domain.customer import CustomerRegistered
 from member.domain.membership import Holder, MemberEnrolled, TierChanged
-from member.domain.points import PointsEarned, PointsExpired, PointsRedeemed
+from member.domain.points import PaymentRewarded, PointsEarned, PointsExpired, PointsRedeemed
 from member.wire import (
     activities,
     care,
@@ -82,6 +82,16 @@ def points_earned_to_proto(fact: PointsEarned) -> member_events_pb2.PointsEarned
     )
 
 
+def payment_rewarded_to_proto(fact: PaymentRewarded) -> member_events_pb2.PaymentRewarded:
+    """The event of a payment that gave points."""
+    return member_events_pb2.PaymentRewarded(
+        member_id=fact.member_id,
+        kind=fact.kind.value,
+        transaction_id=fact.transaction_id,
+        occurred_at=times.to_proto(fact.occurred_at),
+    )
+
+
 def points_redeemed_to_proto(fact: PointsRedeemed) -> member_events_pb2.PointsRedeemed:
     """The event of points spent."""
     return member_events_pb2.PointsRedeemed(
@@ -115,6 +125,7 @@ _TOLD: Mapping[type[Any], Callable[[Any], Message | Routed]] = {
     MemberEnrolled: member_enrolled_to_proto,
     TierChanged: tier_changed_to_proto,
     PointsEarned: points_earned_to_proto,
+    PaymentRewarded: payment_rewarded_to_proto,
     PointsRedeemed: points_redeemed_to_proto,
     PointsExpired: points_expired_to_proto,
 }

@@ -227,13 +227,10 @@ def as_of_from_proto(request: calls_pb.GetTasksRequest, now: datetime) -> dateti
     return times.from_proto(request.as_of, "as_of") if request.HasField("as_of") else now
 
 
-def earning_from_delivery(delivery: Delivery[member_events_pb2.PointsEarned]) -> CountEarning | None:
-    """The recharge or order that gave points; None for points that something else gave."""
+def earning_from_delivery(delivery: Delivery[member_events_pb2.PaymentRewarded]) -> CountEarning:
+    """The recharge or order that gave points."""
     told = delivery.message
-    kind = _COUNTED.get(told.kind)
-    if kind is None:
-        return None
-    return CountEarning(told.transaction_id, MemberId(told.member_id), kind, delivery.occurred_at)
+    return CountEarning(told.transaction_id, MemberId(told.member_id), _COUNTED[told.kind], delivery.occurred_at)
 
 
 def task_completed_to_proto(fact: TaskCompleted) -> events_pb.TaskCompleted:
