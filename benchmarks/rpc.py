@@ -13,8 +13,15 @@ import uvloop
 from billing.__main__ import PROCESS
 from chassis.process import run as run_process
 from chassis.times import to_proto
-from touchstone.billing.v1 import billing_pb2, billing_service_pb2_grpc
-from touchstone.billing.v1 import billing_service_pb2 as pb
+from touchstone.billing.v1 import account_service_pb2 as account_pb
+from touchstone.billing.v1 import (
+    account_service_pb2_grpc,
+    bill_service_pb2_grpc,
+    billing_pb2,
+    charging_service_pb2_grpc,
+)
+from touchstone.billing.v1 import bill_service_pb2 as bill_pb
+from touchstone.billing.v1 import charging_service_pb2 as charging_pb
 from touchstone.common.v1.common_pb2 import Money
 
 from benchmarks.serving import (
@@ -63,35 +70,36 @@ async def _compare(among: Servers) -> dict[str, object]:
 
 async def _prepare(channel: grpc.aio.Channel) -> None:
     """A plan, the accounts on it, and so much money on each that no bill comes between."""
-    accounts: Any = billing_service_pb2_grpc.AccountServiceStub(channel)
-    bills: Any = billing_service_pb2_grpc.BillServiceStub(channel)
+    accounts: Any = account_service_pb2_grpc.AccountServiceStub(channel)
+    bills: Any = bill_service_pb2_grpc.BillServiceStub(channel)
     plan = billing_pb2.BillPlan(
         plan_id="plan", display_name="Plan", threshold=_cny(50_00), target_balance=_cny(100_00), due_days=14
     )
-    await bills.PutBillPlan(pb.PutBillPlanRequest(request_id="plan", plan=plan))
+    await bills.PutBillPlan(bill_pb.PutBillPlanRequest(request_id="plan", plan=plan))
     for first in range(0, ACCOUNTS, 1000):
         names = [f"acc-{number}" for number in range(first, first + 1000)]
         opening = [
-            pb.OpenAccountRequest(
+            account_pb.OpenAccountRequest(
                 request_id=name, account_id=name, customer_id=name, currency="CNY", plan_id="plan", occurred_at=AT
             )
             for name in names
         ]
-        await accounts.BatchOpenAccounts(pb.BatchOpenAccountsRequest(requests=opening))
+        await accounts.BatchOpenAccounts(account_pb.BatchOpenAccountsRequest(requests=opening))
         recharging = [
-            pb.RechargeRequest(request_id=name, account_id=name, amount=_cny(10**9), occurred_at=AT) for name in names
+            account_pb.RechargeRequest(request_id=name, account_id=name, amount=_cny(10**9), occurred_at=AT)
+            for name in names
         ]
-        reply = await accounts.BatchRecharge(pb.BatchRechargeRequest(requests=recharging))
+        reply = await accounts.BatchRecharge(account_pb.BatchRechargeRequest(requests=recharging))
         assert all(result.HasField("response") for result in reply.results)
 
 
 def _charge_call(channel: grpc.aio.Channel) -> Call:
-    stub: Any = billing_service_pb2_grpc.ChargingServiceStub(channel)
+    stub: Any = charging_service_pb2_grpc.ChargingServiceStub(channel)
     numbers = itertools.count()
 
     async def charge() -> object:
         number = next(numbers)
-        request = pb.ChargeRequest(
+        request = charging_pb.ChargeRequest(
             request_id=f"charge-{number}",
             account_id=f"acc-{number * 7919 % ACCOUNTS}",
             amount=_cny(100),

@@ -12,7 +12,7 @@ from google.protobuf.message import Message
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
-from touchstone.billing.v1 import billing_service_pb2 as billing_pb
+from touchstone.billing.v1 import bill_service_pb2 as billing_pb
 from touchstone.member.v1 import member_pb2
 
 AT = "2026-03-01T12:00:00Z"

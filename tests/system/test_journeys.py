@@ -20,7 +20,9 @@ from demo.checks import look
 from demo.purchases import Purchase, PurchaseFile, read_purchases
 from demo.replay import replay
 from demo.scenario import APP, CURRENCY
-from touchstone.billing.v1 import billing_service_pb2 as billing
+from touchstone.billing.v1 import account_service_pb2 as account_pb
+from touchstone.billing.v1 import bill_service_pb2 as bill_pb
+from touchstone.billing.v1 import charging_service_pb2 as charging_pb
 from touchstone.common.v1 import operations_service_pb2 as operations
 from touchstone.common.v1.common_pb2 import Money
 from touchstone.member.v1 import points_service_pb2 as member
@@ -106,7 +108,7 @@ async def _top_up_while_killed(world: World) -> None:
 async def _charge_while_killed(world: World) -> None:
     to = world.touchstone
     await world.platform.restart("billing", extra_env={"FAILPOINT": "relay.before_mark:kill@1"})
-    charge = billing.ChargeRequest(
+    charge = charging_pb.ChargeRequest(
         request_id="film",
         account_id="a-journey",
         amount=Money(minor_units=19_500, currency=CURRENCY),
@@ -121,7 +123,7 @@ async def _charge_while_killed(world: World) -> None:
 
 async def _expect_what_follows(world: World) -> None:
     to = world.touchstone
-    bills = (await to.bills.ListBills(billing.ListBillsRequest(customer_id="c-journey"))).bills
+    bills = (await to.bills.ListBills(bill_pb.ListBillsRequest(customer_id="c-journey"))).bills
     assert [each.amount.minor_units for each in bills] == [2_500]  # up to the plan's target of 30.00
     earned = await to.points.ListPointsEntries(member.ListPointsEntriesRequest(customer_id="c-journey"))
     assert len(earned.entries) == 2, "one for the recharge, one for the order"
@@ -156,7 +158,7 @@ async def steady(world: World, until: asyncio.Event) -> int:
     await Boss(world.touchstone, FILE).register([Purchase(1, "steady", DAY, 1, 0)])
     while not until.is_set():
         done += 1
-        request = billing.RechargeRequest(
+        request = account_pb.RechargeRequest(
             request_id=f"steady-{done}",
             account_id=account,
             customer_id="c-steady",
@@ -203,7 +205,7 @@ async def test_half_a_minute_without_the_broker_fails_no_call_and_loses_nothing(
     done = await calls
     await world.touchstone.quiet()
     assert len(replayed.purchases) == len(purchases)
-    statement = await world.touchstone.accounts.GetAccount(billing.GetAccountRequest(account_id="a-steady"))
+    statement = await world.touchstone.accounts.GetAccount(account_pb.GetAccountRequest(account_id="a-steady"))
     assert statement.account.balance.minor_units == done > 20
     await expect_each_charged_once(world, purchases)
 

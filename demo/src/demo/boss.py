@@ -11,8 +11,10 @@ from datetime import UTC, datetime, time, timedelta
 from zlib import crc32
 
 from chassis.times import to_proto
+from touchstone.billing.v1 import account_service_pb2 as account_pb
+from touchstone.billing.v1 import bill_service_pb2 as bill_pb
 from touchstone.billing.v1 import billing_pb2
-from touchstone.billing.v1 import billing_service_pb2 as billing
+from touchstone.billing.v1 import charging_service_pb2 as charging_pb
 from touchstone.common.v1.common_pb2 import Money
 from touchstone.member.v1 import customer_service_pb2 as customer_pb
 from touchstone.member.v1 import member_pb2
@@ -56,7 +58,7 @@ class Boss:
         upserts = [self._upsert(each) for each in newcomers]
         await in_batches(to.customers.BatchUpsertCustomers, customer_pb.BatchUpsertCustomersRequest, upserts)
         opens = [self._open(each) for each in newcomers]
-        await in_batches(to.accounts.BatchOpenAccounts, billing.BatchOpenAccountsRequest, opens)
+        await in_batches(to.accounts.BatchOpenAccounts, account_pb.BatchOpenAccountsRequest, opens)
         enrolments = [
             membership_pb.EnrolRequest(
                 request_id=f"enrol-{each.customer}",
@@ -73,10 +75,10 @@ class Boss:
         recharges = self._recharges(purchases)
         by_app = [each for each in recharges if lot(each.account_id) % 20 == 0]
         by_boss = [each for each in recharges if lot(each.account_id) % 20 != 0]
-        await in_batches(self.touchstone.accounts.BatchRecharge, billing.BatchRechargeRequest, by_boss)
+        await in_batches(self.touchstone.accounts.BatchRecharge, account_pb.BatchRechargeRequest, by_boss)
         await self._recharge_in_app(by_app)
         charges = [
-            billing.ChargeRequest(
+            charging_pb.ChargeRequest(
                 request_id=f"{self.file.value}:{each.line}",
                 account_id=f"a-{each.customer}",
                 amount=_money(each.amount_minor),
@@ -85,22 +87,22 @@ class Boss:
             )
             for each in purchases
         ]
-        replies = await in_batches(self.touchstone.charging.BatchCharge, billing.BatchChargeRequest, charges)
+        replies = await in_batches(self.touchstone.charging.BatchCharge, charging_pb.BatchChargeRequest, charges)
         for charge, reply in zip(charges, replies, strict=True):
             self.balances[charge.account_id] = reply.balance_after.minor_units
 
     async def pay_bills(self, as_of: datetime) -> int:
         """Pays the open bills of nine customers in ten; how many."""
-        request = billing.ListBillsRequest(state=billing_pb2.BILL_STATE_OPEN, page_size=500)
+        request = bill_pb.ListBillsRequest(state=billing_pb2.BILL_STATE_OPEN, page_size=500)
         bills = await all_pages(self.touchstone.bills.ListBills, request, "bills")
         payments = [
-            billing.PayBillRequest(
+            bill_pb.PayBillRequest(
                 request_id=f"pay-{bill.bill_id}", bill_id=bill.bill_id, channel="bank", occurred_at=to_proto(as_of)
             )
             for bill in bills
             if lot(bill.account_id, bill.issued_at.seconds) % 10
         ]
-        replies = await in_batches(self.touchstone.bills.BatchPayBills, billing.BatchPayBillsRequest, payments)
+        replies = await in_batches(self.touchstone.bills.BatchPayBills, bill_pb.BatchPayBillsRequest, payments)
         for reply in replies:
             self.balances[reply.bill.account_id] = reply.balance_after.minor_units
         return len(replies)
@@ -137,8 +139,8 @@ class Boss:
         )
         return customer_pb.UpsertCustomerRequest(request_id=f"customer-{purchase.customer}", customer=customer)
 
-    def _open(self, purchase: Purchase) -> billing.OpenAccountRequest:
-        return billing.OpenAccountRequest(
+    def _open(self, purchase: Purchase) -> account_pb.OpenAccountRequest:
+        return account_pb.OpenAccountRequest(
             request_id=f"account-{purchase.customer}",
             account_id=f"a-{purchase.customer}",
             customer_id=f"c-{purchase.customer}",
@@ -147,9 +149,9 @@ class Boss:
             occurred_at=to_proto(moment(purchase) - timedelta(hours=1)),
         )
 
-    def _recharges(self, purchases: Iterable[Purchase]) -> list[billing.RechargeRequest]:
+    def _recharges(self, purchases: Iterable[Purchase]) -> list[account_pb.RechargeRequest]:
         """What must be topped up before these purchases, in whole steps of 20.00."""
-        needed: list[billing.RechargeRequest] = []
+        needed: list[account_pb.RechargeRequest] = []
         for each in purchases:
             account_id = f"a-{each.customer}"
             missing = each.amount_minor - self.balances[account_id]
@@ -160,8 +162,8 @@ class Boss:
             self.balances[account_id] -= each.amount_minor
         return needed
 
-    def _recharge(self, purchase: Purchase, amount_minor: int) -> billing.RechargeRequest:
-        return billing.RechargeRequest(
+    def _recharge(self, purchase: Purchase, amount_minor: int) -> account_pb.RechargeRequest:
+        return account_pb.RechargeRequest(
             request_id=f"recharge-{purchase.line}",
             account_id=f"a-{purchase.customer}",
             customer_id=f"c-{purchase.customer}",
@@ -170,10 +172,10 @@ class Boss:
             occurred_at=to_proto(moment(purchase) - timedelta(minutes=1)),
         )
 
-    async def _recharge_in_app(self, recharges: Sequence[billing.RechargeRequest]) -> None:
+    async def _recharge_in_app(self, recharges: Sequence[account_pb.RechargeRequest]) -> None:
         slots = asyncio.Semaphore(_APP_CONCURRENCY)
 
-        async def one(request: billing.RechargeRequest) -> None:
+        async def one(request: account_pb.RechargeRequest) -> None:
             async with slots:
                 response = await self.touchstone.gateway.post(
                     f"/v1/customers/{request.customer_id}/accounts/{request.account_id}/recharges",

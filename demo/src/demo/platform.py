@@ -10,7 +10,9 @@ import httpx
 from chassis import clock
 from chassis.rpc.client import open_channel
 from local import SERVICES, Platform
-from touchstone.billing.v1 import billing_service_pb2_grpc as billing
+from touchstone.billing.v1 import account_service_pb2_grpc as account_grpc
+from touchstone.billing.v1 import bill_service_pb2_grpc as bill_grpc
+from touchstone.billing.v1 import charging_service_pb2_grpc as charging_grpc
 from touchstone.campaign.v1 import campaign_service_pb2_grpc as campaign
 from touchstone.common.v1 import operations_service_pb2 as operations
 from touchstone.common.v1 import operations_service_pb2_grpc
@@ -88,9 +90,9 @@ async def reached(platform: Platform) -> AsyncIterator[Touchstone]:
             earning=earning_grpc.EarningServiceStub(channels["member"]),
             coupons=coupon_grpc.CouponServiceStub(channels["member"]),
             shop=shop_grpc.ShopServiceStub(channels["member"]),
-            accounts=billing.AccountServiceStub(channels["billing"]),
-            charging=billing.ChargingServiceStub(channels["billing"]),
-            bills=billing.BillServiceStub(channels["billing"]),
+            accounts=account_grpc.AccountServiceStub(channels["billing"]),
+            charging=charging_grpc.ChargingServiceStub(channels["billing"]),
+            bills=bill_grpc.BillServiceStub(channels["billing"]),
             campaigns=campaign.CampaignServiceStub(channels["campaign"]),
             decisions=campaign.DecisionServiceStub(channels["campaign"]),
             touchpoints=touchpoint.TouchpointServiceStub(channels["touchpoint"]),

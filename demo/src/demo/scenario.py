@@ -1,6 +1,6 @@
 """What an operator sets up before the first purchase: a bill plan, the contact policy, campaigns, a partner."""
 
-from touchstone.billing.v1 import billing_pb2, billing_service_pb2
+from touchstone.billing.v1 import bill_service_pb2, billing_pb2
 from touchstone.campaign.v1 import campaign_pb2, campaign_service_pb2
 from touchstone.common.v1.common_pb2 import Money
 from touchstone.touchpoint.v1 import touchpoint_pb2, touchpoint_service_pb2
@@ -64,7 +64,7 @@ async def set_up(touchstone: Touchstone, partner: Partner) -> None:
         target_balance=Money(minor_units=3000, currency=CURRENCY),
         due_days=15,
     )
-    await touchstone.bills.PutBillPlan(billing_service_pb2.PutBillPlanRequest(request_id="plan", plan=plan))
+    await touchstone.bills.PutBillPlan(bill_service_pb2.PutBillPlanRequest(request_id="plan", plan=plan))
     policy = touchpoint_pb2.ContactPolicy(contacts_max=CONTACTS_MAX, window_days=WINDOW_DAYS, cool_off_days=14)
     put = touchpoint_service_pb2.PutContactPolicyRequest(request_id="policy", policy=policy)
     await touchstone.touchpoints.PutContactPolicy(put)

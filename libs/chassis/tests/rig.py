@@ -20,8 +20,8 @@ from chassis.ids import new_id
 from chassis.rpc.client import open_channel
 from chassis.testing import Keys
 from chassis.times import to_proto
-from touchstone.billing.v1 import billing_service_pb2 as pb
-from touchstone.billing.v1 import billing_service_pb2_grpc
+from touchstone.billing.v1 import charging_service_pb2 as pb
+from touchstone.billing.v1 import charging_service_pb2_grpc
 from touchstone.common.v1 import operations_service_pb2 as operations
 from touchstone.common.v1 import operations_service_pb2_grpc
 from touchstone.common.v1.common_pb2 import Money
@@ -124,7 +124,7 @@ class ServiceProcess:
 
     async def charge(self, request: pb.ChargeRequest) -> pb.ChargeResponse:
         """One call."""
-        stub: Any = billing_service_pb2_grpc.ChargingServiceStub(self.open_channel())
+        stub: Any = charging_service_pb2_grpc.ChargingServiceStub(self.open_channel())
         return await stub.Charge(request, timeout=20.0)  # type: ignore[no-any-return]
 
     async def charge_all(self, requests: Sequence[pb.ChargeRequest]) -> list[pb.ChargeResponse]:

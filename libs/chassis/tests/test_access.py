@@ -18,12 +18,13 @@ from chassis.times import EARLIEST, to_proto
 from chassis.tokens import Minter, new_key, write_jwks
 from joserfc import jwt
 from probe.service import PROCESS
-from touchstone.billing.v1 import billing_service_pb2 as pb
-from touchstone.billing.v1 import billing_service_pb2_grpc
+from touchstone.billing.v1 import account_service_pb2 as account_pb
+from touchstone.billing.v1 import charging_service_pb2 as charging_pb
+from touchstone.billing.v1 import charging_service_pb2_grpc
 from touchstone.common.v1.common_pb2 import Money
 
 assert PROCESS.name == "probe"
-REQUEST = pb.ChargeRequest(
+REQUEST = charging_pb.ChargeRequest(
     request_id="r-1",
     account_id="a-1",
     amount=Money(minor_units=1, currency="CNY"),
@@ -34,7 +35,7 @@ REQUEST = pb.ChargeRequest(
 async def code_of(channel: grpc.aio.Channel) -> grpc.StatusCode:
     """What a charge over this channel ends with."""
     try:
-        await billing_service_pb2_grpc.ChargingServiceStub(channel).Charge(REQUEST)
+        await charging_service_pb2_grpc.ChargingServiceStub(channel).Charge(REQUEST)
     except grpc.aio.AioRpcError as error:
         return error.code()
     return grpc.StatusCode.OK
@@ -141,10 +142,10 @@ def test_a_member_is_admitted_with_the_members_own_id_only() -> None:
     member = Caller("app", frozenset({"billing.read"}), "c-1", "", 0.0)
     admission = Admission(frozenset({"billing.read"}), "customer_id")
     admission.check_caller(member)
-    admission.check_owner(member, pb.GetAccountRequest(account_id="a-1", customer_id="c-1"))
+    admission.check_owner(member, account_pb.GetAccountRequest(account_id="a-1", customer_id="c-1"))
     for customer_id in ("", "c-2", "does-not-exist"):
         with pytest.raises(NotYourCustomer):
-            admission.check_owner(member, pb.GetAccountRequest(account_id="a-1", customer_id=customer_id))
+            admission.check_owner(member, account_pb.GetAccountRequest(account_id="a-1", customer_id=customer_id))
     with pytest.raises(NotYourCustomer):
         Admission(frozenset({"billing.read"}), "").check_caller(member)
 
@@ -155,11 +156,11 @@ def test_a_member_dates_what_it_does_about_now() -> None:
     about_now = AboutNow(back=timedelta(hours=1), ahead=timedelta(minutes=5), now=lambda: now)
     admission = Admission(frozenset({"billing.recharge"}), "customer_id", ("occurred_at",))
     for aside in (timedelta(hours=-1), timedelta(0), timedelta(minutes=5)):
-        admission.check_dates(member, pb.RechargeRequest(occurred_at=to_proto(now + aside)), about_now)
-    admission.check_dates(member, pb.RechargeRequest(), about_now)
+        admission.check_dates(member, account_pb.RechargeRequest(occurred_at=to_proto(now + aside)), about_now)
+    admission.check_dates(member, account_pb.RechargeRequest(), about_now)
     operator = Caller("boss", frozenset({"billing.recharge"}), None, "", 0.0)
     for aside in (timedelta(hours=-1, microseconds=-1), timedelta(minutes=5, microseconds=1), timedelta(days=-30_000)):
-        request = pb.RechargeRequest(occurred_at=to_proto(max(EARLIEST, now + aside)))
+        request = account_pb.RechargeRequest(occurred_at=to_proto(max(EARLIEST, now + aside)))
         with pytest.raises(InvalidArgument) as refused:
             admission.check_dates(member, request, about_now)
         assert [each.field for each in refused.value.violations] == ["occurred_at"]

@@ -16,8 +16,8 @@ from chassis.testing.serving import Serving, serving
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from probe import service
 from probe.service import PROCESS
-from touchstone.billing.v1 import billing_service_pb2 as pb
-from touchstone.billing.v1 import billing_service_pb2_grpc
+from touchstone.billing.v1 import charging_service_pb2 as pb
+from touchstone.billing.v1 import charging_service_pb2_grpc
 from touchstone.common.v1 import operations_service_pb2 as operations
 
 from libs.chassis.tests.rig import charge, until
@@ -34,7 +34,7 @@ async def state(probe: Serving, name: str) -> int:
 
 def charging(probe: Serving) -> Any:
     """A stub of the probe's own calls."""
-    return billing_service_pb2_grpc.ChargingServiceStub(probe.channel("billing.charge"))
+    return charging_service_pb2_grpc.ChargingServiceStub(probe.channel("billing.charge"))
 
 
 BATCH = pb.BatchChargeRequest(requests=[charge(1), charge(2), charge(3)])
@@ -106,7 +106,7 @@ async def test_a_call_made_while_serving_gets_nine_tenths_of_what_is_left(
 
     original = service.read
     monkeypatch.setattr(service, "read", read)
-    stub = billing_service_pb2_grpc.ChargingServiceStub(probe.channel("billing.charge"))
+    stub = charging_service_pb2_grpc.ChargingServiceStub(probe.channel("billing.charge"))
     await stub.Charge(charge(1), timeout=1.0)
     await stub.Charge(charge(1), timeout=60.0)
     assert 0 < left[0] <= 0.9
@@ -128,7 +128,7 @@ async def test_without_time_left_no_call_is_made(probe: Serving, monkeypatch: py
 
     original = service.read
     monkeypatch.setattr(service, "read", read)
-    stub = billing_service_pb2_grpc.ChargingServiceStub(probe.channel("billing.charge"))
+    stub = charging_service_pb2_grpc.ChargingServiceStub(probe.channel("billing.charge"))
     with pytest.raises(grpc.aio.AioRpcError) as late:
         await stub.Charge(charge(1), timeout=0.2)
     assert late.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED

@@ -12,7 +12,7 @@ from chassis.housekeeping import CLAIMS_KEPT, OUTBOX_KEPT, discard_once
 from chassis.testing import Databases, Keys
 from chassis.testing.serving import serving
 from probe.service import PROCESS
-from touchstone.billing.v1 import billing_service_pb2_grpc
+from touchstone.billing.v1 import charging_service_pb2_grpc
 
 from libs.chassis.tests.rig import charge, number
 
@@ -121,5 +121,5 @@ async def test_within_its_time_a_claim_answers_a_repeat(store: Database, nats: N
         async with serving(PROCESS, store, nats, keys, now=_at(started + timedelta(days=days))) as probe:
             while await discard_once(probe.work):
                 pass
-            stub = billing_service_pb2_grpc.ChargingServiceStub(probe.channel("billing.charge"))
+            stub = charging_service_pb2_grpc.ChargingServiceStub(probe.channel("billing.charge"))
             assert (await stub.Charge(charge(5, "r-1"))).account_version == 5

@@ -12,8 +12,8 @@ from chassis.times import to_proto
 from google.rpc import error_details_pb2
 from grpc_status import rpc_status
 from sqlalchemy import text
-from touchstone.billing.v1 import billing_service_pb2 as pb
-from touchstone.billing.v1 import billing_service_pb2_grpc
+from touchstone.billing.v1 import charging_service_pb2 as pb
+from touchstone.billing.v1 import charging_service_pb2_grpc
 from touchstone.common.v1.common_pb2 import Money
 from touchstone.common.v1.operations_service_pb2 import GetStatusRequest
 
@@ -31,9 +31,9 @@ def charge(amount: int, request_id: str = "", account_id: str = "a-1", how: str 
     )
 
 
-def stub(probe: Serving) -> "billing_service_pb2_grpc.ChargingServiceAsyncStub":
+def stub(probe: Serving) -> "charging_service_pb2_grpc.ChargingServiceAsyncStub":
     """A stub with the scope to charge."""
-    return billing_service_pb2_grpc.ChargingServiceStub(probe.channel("billing.charge"))
+    return charging_service_pb2_grpc.ChargingServiceStub(probe.channel("billing.charge"))
 
 
 async def scalar(probe: Serving, statement: str) -> int:
@@ -72,7 +72,7 @@ async def test_another_body_under_the_same_id_is_refused_and_does_nothing(probe:
 async def test_the_same_id_of_another_caller_is_another_request(probe: Serving) -> None:
     for subject in ("boss", "crm"):
         channel = probe.channel("billing.charge", subject=subject)
-        await billing_service_pb2_grpc.ChargingServiceStub(channel).Charge(charge(5, "same"))
+        await charging_service_pb2_grpc.ChargingServiceStub(channel).Charge(charge(5, "same"))
     assert await scalar(probe, "SELECT total FROM sums") == 10
 
 

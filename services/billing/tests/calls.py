@@ -8,9 +8,13 @@ from chassis.rpc.errors import RemoteRefusal, remote_refusal
 from chassis.testing.serving import Serving
 from chassis.times import to_proto
 from google.protobuf.message import Message
+from touchstone.billing.v1 import account_service_pb2 as account_pb
+from touchstone.billing.v1 import account_service_pb2_grpc as account_grpc
+from touchstone.billing.v1 import bill_service_pb2 as bill_pb
+from touchstone.billing.v1 import bill_service_pb2_grpc as bill_grpc
 from touchstone.billing.v1 import billing_pb2
-from touchstone.billing.v1 import billing_service_pb2 as pb
-from touchstone.billing.v1 import billing_service_pb2_grpc as pb_grpc
+from touchstone.billing.v1 import charging_service_pb2 as charging_pb
+from touchstone.billing.v1 import charging_service_pb2_grpc as charging_grpc
 from touchstone.common.v1.common_pb2 import Money
 
 from services.billing.tests.factories import ACCOUNT, CUSTOMER, OCCURRED_AT, PLAN
@@ -35,45 +39,45 @@ def plan(**changed: Any) -> billing_pb2.BillPlan:
     return billing_pb2.BillPlan(**values | changed)
 
 
-def put_plan(request_id: str = "put-1", **changed: Any) -> pb.PutBillPlanRequest:
+def put_plan(request_id: str = "put-1", **changed: Any) -> bill_pb.PutBillPlanRequest:
     """Puts the basic plan."""
-    return pb.PutBillPlanRequest(request_id=request_id, plan=plan(**changed))
+    return bill_pb.PutBillPlanRequest(request_id=request_id, plan=plan(**changed))
 
 
-def opened(request_id: str = "open-1", **changed: Any) -> pb.OpenAccountRequest:
+def opened(request_id: str = "open-1", **changed: Any) -> account_pb.OpenAccountRequest:
     """Opens the account on the basic plan."""
     values: dict[str, Any] = {"account_id": ACCOUNT, "customer_id": CUSTOMER, "currency": "CNY", "plan_id": PLAN}
-    return pb.OpenAccountRequest(request_id=request_id, **{"occurred_at": AT} | values | changed)
+    return account_pb.OpenAccountRequest(request_id=request_id, **{"occurred_at": AT} | values | changed)
 
 
-def recharged(request_id: str = "recharge-1", **changed: Any) -> pb.RechargeRequest:
+def recharged(request_id: str = "recharge-1", **changed: Any) -> account_pb.RechargeRequest:
     """Puts 100 yuan into the account."""
     values: dict[str, Any] = {"account_id": ACCOUNT, "amount": cny(100_00), "channel": "counter", "occurred_at": AT}
-    return pb.RechargeRequest(request_id=request_id, **values | changed)
+    return account_pb.RechargeRequest(request_id=request_id, **values | changed)
 
 
-def charged(request_id: str = "charge-1", **changed: Any) -> pb.ChargeRequest:
+def charged(request_id: str = "charge-1", **changed: Any) -> charging_pb.ChargeRequest:
     """Takes 10 yuan from the account."""
     values: dict[str, Any] = {"account_id": ACCOUNT, "amount": cny(10_00), "description": "TV", "occurred_at": AT}
-    return pb.ChargeRequest(request_id=request_id, **values | changed)
+    return charging_pb.ChargeRequest(request_id=request_id, **values | changed)
 
 
-def adjusted(request_id: str = "adjust-1", **changed: Any) -> pb.AdjustBalanceRequest:
+def adjusted(request_id: str = "adjust-1", **changed: Any) -> account_pb.AdjustBalanceRequest:
     """Takes 1 yuan from the account as a correction."""
     values: dict[str, Any] = {"account_id": ACCOUNT, "amount": cny(-1_00), "reason": "typed twice", "occurred_at": AT}
-    return pb.AdjustBalanceRequest(request_id=request_id, **values | changed)
+    return account_pb.AdjustBalanceRequest(request_id=request_id, **values | changed)
 
 
-def set_plan(request_id: str = "set-1", **changed: Any) -> pb.SetAccountPlanRequest:
+def set_plan(request_id: str = "set-1", **changed: Any) -> bill_pb.SetAccountPlanRequest:
     """Hangs the account on the basic plan."""
     values: dict[str, Any] = {"account_id": ACCOUNT, "plan_id": PLAN, "occurred_at": AT}
-    return pb.SetAccountPlanRequest(request_id=request_id, **values | changed)
+    return bill_pb.SetAccountPlanRequest(request_id=request_id, **values | changed)
 
 
-def paid(request_id: str = "pay-1", **changed: Any) -> pb.PayBillRequest:
+def paid(request_id: str = "pay-1", **changed: Any) -> bill_pb.PayBillRequest:
     """Pays a bill."""
     values: dict[str, Any] = {"bill_id": "missing", "channel": "app", "occurred_at": AT}
-    return pb.PayBillRequest(request_id=request_id, **values | changed)
+    return bill_pb.PayBillRequest(request_id=request_id, **values | changed)
 
 
 class Calls:
@@ -81,9 +85,9 @@ class Calls:
 
     def __init__(self, served: Serving, *scopes: str, subject: str = "boss", customer_id: str | None = None) -> None:
         channel = served.channel(*scopes, subject=subject, customer_id=customer_id)
-        self.accounts: Any = pb_grpc.AccountServiceStub(channel)
-        self.charging: Any = pb_grpc.ChargingServiceStub(channel)
-        self.bills: Any = pb_grpc.BillServiceStub(channel)
+        self.accounts: Any = account_grpc.AccountServiceStub(channel)
+        self.charging: Any = charging_grpc.ChargingServiceStub(channel)
+        self.bills: Any = bill_grpc.BillServiceStub(channel)
 
 
 def boss(served: Serving) -> Calls:

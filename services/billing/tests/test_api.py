@@ -10,8 +10,10 @@ from chassis.testing.serving import DATED_LONG_AGO, Serving
 from chassis.times import to_proto
 from google.protobuf.message import Message
 from sqlalchemy import text
+from touchstone.billing.v1 import account_service_pb2 as account_pb
+from touchstone.billing.v1 import bill_service_pb2 as bill_pb
 from touchstone.billing.v1 import billing_events_pb2, billing_pb2
-from touchstone.billing.v1 import billing_service_pb2 as pb
+from touchstone.billing.v1 import charging_service_pb2 as charging_pb
 from touchstone.common.v1 import operations_service_pb2
 
 from services.billing.tests.calls import (
@@ -54,12 +56,12 @@ async def told(served: Serving, event: type[Message]) -> list[Any]:
 
 async def balance(calls: Calls) -> int:
     """What the account has."""
-    reply = await calls.accounts.GetAccount(pb.GetAccountRequest(account_id=ACCOUNT))
+    reply = await calls.accounts.GetAccount(account_pb.GetAccountRequest(account_id=ACCOUNT))
     return int(reply.account.balance.minor_units)
 
 
 async def test_an_account_is_opened_and_looked_at(calls: Calls) -> None:
-    reply = await calls.accounts.GetAccount(pb.GetAccountRequest(account_id=ACCOUNT))
+    reply = await calls.accounts.GetAccount(account_pb.GetAccountRequest(account_id=ACCOUNT))
 
     account = reply.account
     assert (account.account_id, account.customer_id, account.currency, account.plan_id) == (
@@ -116,7 +118,7 @@ async def test_an_adjustment_is_shown_in_the_statement(calls: Calls) -> None:
     await calls.accounts.AdjustBalance(adjusted())
     await calls.charging.Charge(charged())
 
-    wanted = pb.ListStatementEntriesRequest(account_id=ACCOUNT, page_size=2)
+    wanted = account_pb.ListStatementEntriesRequest(account_id=ACCOUNT, page_size=2)
     first = await calls.accounts.ListStatementEntries(wanted)
     wanted.page_token = first.next_page_token
     second = await calls.accounts.ListStatementEntries(wanted)
@@ -134,23 +136,27 @@ async def test_an_adjustment_is_shown_in_the_statement(calls: Calls) -> None:
 async def test_lists_come_in_pages(calls: Calls) -> None:
     names = [f"page-{number}" for number in range(5)]
     await calls.accounts.BatchOpenAccounts(
-        pb.BatchOpenAccountsRequest(requests=[opened(f"o-{n}", account_id=n, customer_id="cus-p") for n in names])
+        account_pb.BatchOpenAccountsRequest(
+            requests=[opened(f"o-{n}", account_id=n, customer_id="cus-p") for n in names]
+        )
     )
     await calls.accounts.BatchRecharge(
-        pb.BatchRechargeRequest(requests=[recharged(f"r-{n}", account_id=n) for n in names])
+        account_pb.BatchRechargeRequest(requests=[recharged(f"r-{n}", account_id=n) for n in names])
     )
-    charges = pb.BatchChargeRequest(requests=[charged(f"c-{n}", account_id=n, amount=cny(60_00)) for n in names])
+    charges = charging_pb.BatchChargeRequest(
+        requests=[charged(f"c-{n}", account_id=n, amount=cny(60_00)) for n in names]
+    )
     await calls.charging.BatchCharge(charges)
 
     accounts, bills = [], []
-    wanted = pb.ListAccountsRequest(customer_id="cus-p", page_size=2)
+    wanted = account_pb.ListAccountsRequest(customer_id="cus-p", page_size=2)
     while True:
         reply = await calls.accounts.ListAccounts(wanted)
         accounts += [(account.account_id, account.balance.minor_units) for account in reply.accounts]
         wanted.page_token = reply.next_page_token
         if not wanted.page_token:
             break
-    asked = pb.ListBillsRequest(customer_id="cus-p", state=billing_pb2.BILL_STATE_OPEN, page_size=2)
+    asked = bill_pb.ListBillsRequest(customer_id="cus-p", state=billing_pb2.BILL_STATE_OPEN, page_size=2)
     while True:
         found = await calls.bills.ListBills(asked)
         bills += [bill.bill_number for bill in found.bills]
@@ -164,7 +170,7 @@ async def test_lists_come_in_pages(calls: Calls) -> None:
 
 async def test_a_batch_has_an_outcome_for_each(calls: Calls) -> None:
     reply = await calls.charging.BatchCharge(
-        pb.BatchChargeRequest(
+        charging_pb.BatchChargeRequest(
             requests=[
                 charged("b1", amount=cny(60_00)),
                 charged("b2", amount=cny(-1)),
@@ -195,7 +201,7 @@ async def test_a_batch_has_an_outcome_for_each(calls: Calls) -> None:
 async def test_a_call_and_a_batch_share_their_claims(calls: Calls) -> None:
     alone = await calls.charging.Charge(charged("shared"))
 
-    reply = await calls.charging.BatchCharge(pb.BatchChargeRequest(requests=[charged("shared")]))
+    reply = await calls.charging.BatchCharge(charging_pb.BatchChargeRequest(requests=[charged("shared")]))
 
     assert reply.results[0].response == alone
     assert await balance(calls) == 90_00
@@ -241,7 +247,7 @@ async def test_a_hundred_parallel_debits_over_the_line_make_one_bill(served: Ser
 
     billed = [reply for reply in replies if reply.HasField("bill")]
     assert [reply.balance_after for reply in billed] == [cny(49_00)]
-    assert len((await calls.bills.ListBills(pb.ListBillsRequest(account_id=ACCOUNT))).bills) == 1
+    assert len((await calls.bills.ListBills(bill_pb.ListBillsRequest(account_id=ACCOUNT))).bills) == 1
     assert len(await told(served, billing_events_pb2.BillIssued)) == 1
     assert await balance(calls) == 0
 
@@ -270,10 +276,12 @@ async def test_a_member_reaches_the_members_own(served: Serving, calls: Calls) -
     bill = (await calls.charging.Charge(charged(amount=cny(60_00)))).bill
     me = member(served)
 
-    account = (await me.accounts.GetAccount(pb.GetAccountRequest(account_id=ACCOUNT, customer_id=CUSTOMER))).account
-    listed = (await me.accounts.ListAccounts(pb.ListAccountsRequest(customer_id=CUSTOMER))).accounts
-    bills = (await me.bills.ListBills(pb.ListBillsRequest(customer_id=CUSTOMER))).bills
-    statement = pb.ListStatementEntriesRequest(account_id=ACCOUNT, customer_id=CUSTOMER)
+    account = (
+        await me.accounts.GetAccount(account_pb.GetAccountRequest(account_id=ACCOUNT, customer_id=CUSTOMER))
+    ).account
+    listed = (await me.accounts.ListAccounts(account_pb.ListAccountsRequest(customer_id=CUSTOMER))).accounts
+    bills = (await me.bills.ListBills(bill_pb.ListBillsRequest(customer_id=CUSTOMER))).bills
+    statement = account_pb.ListStatementEntriesRequest(account_id=ACCOUNT, customer_id=CUSTOMER)
     entries = (await me.accounts.ListStatementEntries(statement)).entries
     await me.accounts.Recharge(recharged("mine", customer_id=CUSTOMER, amount=cny(1)))
     await me.bills.PayBill(paid(bill_id=bill.bill_id, customer_id=CUSTOMER))
@@ -301,18 +309,20 @@ async def test_anothers_answers_as_if_it_were_not_there(served: Serving, calls: 
     thief, owner = member(served, "thief"), "thief"
 
     answers = [
-        await refused(thief.accounts.GetAccount, pb.GetAccountRequest(account_id=ACCOUNT, customer_id=owner)),
-        await refused(thief.accounts.GetAccount, pb.GetAccountRequest(account_id="missing", customer_id=owner)),
+        await refused(thief.accounts.GetAccount, account_pb.GetAccountRequest(account_id=ACCOUNT, customer_id=owner)),
+        await refused(thief.accounts.GetAccount, account_pb.GetAccountRequest(account_id="missing", customer_id=owner)),
         await refused(thief.accounts.Recharge, recharged("t1", customer_id=owner)),
         await refused(
             thief.accounts.ListStatementEntries,
-            pb.ListStatementEntriesRequest(account_id=ACCOUNT, customer_id=owner),
+            account_pb.ListStatementEntriesRequest(account_id=ACCOUNT, customer_id=owner),
         ),
         await refused(thief.bills.PayBill, paid("t2", bill_id=bill.bill_id, customer_id=owner)),
         await refused(thief.bills.PayBill, paid("t3", customer_id=owner)),
     ]
-    lied = await refused(thief.accounts.GetAccount, pb.GetAccountRequest(account_id=ACCOUNT, customer_id=CUSTOMER))
-    bills = await thief.bills.ListBills(pb.ListBillsRequest(customer_id=owner, account_id=ACCOUNT))
+    lied = await refused(
+        thief.accounts.GetAccount, account_pb.GetAccountRequest(account_id=ACCOUNT, customer_id=CUSTOMER)
+    )
+    bills = await thief.bills.ListBills(bill_pb.ListBillsRequest(customer_id=owner, account_id=ACCOUNT))
 
     assert [answer.reason for answer in answers] == ["ACCOUNT_NOT_FOUND"] * 4 + ["BILL_NOT_FOUND"] * 2
     assert lied.code == "PERMISSION_DENIED"
@@ -321,7 +331,7 @@ async def test_anothers_answers_as_if_it_were_not_there(served: Serving, calls: 
 
 async def test_a_plan_is_kept_and_looked_up(calls: Calls) -> None:
     changed = await calls.bills.PutBillPlan(put_plan("put-2", threshold=cny(10_00)))
-    found = await calls.bills.GetBillPlan(pb.GetBillPlanRequest(plan_id=PLAN))
+    found = await calls.bills.GetBillPlan(bill_pb.GetBillPlanRequest(plan_id=PLAN))
     without = await calls.bills.SetAccountPlan(set_plan(plan_id=""))
 
     assert (changed.plan, changed.plan.revision) == (found.plan, 2)
@@ -329,22 +339,22 @@ async def test_a_plan_is_kept_and_looked_up(calls: Calls) -> None:
 
 
 WITHOUT_SCOPE = [
-    ("billing.read", "accounts", "OpenAccount", pb.OpenAccountRequest()),
-    ("billing.recharge", "accounts", "BatchOpenAccounts", pb.BatchOpenAccountsRequest()),
-    ("billing.write", "accounts", "GetAccount", pb.GetAccountRequest()),
-    ("billing.write", "accounts", "ListAccounts", pb.ListAccountsRequest()),
-    ("billing.read", "accounts", "Recharge", pb.RechargeRequest()),
-    ("billing.recharge", "accounts", "BatchRecharge", pb.BatchRechargeRequest()),
-    ("billing.write", "accounts", "AdjustBalance", pb.AdjustBalanceRequest()),
-    ("billing.write", "accounts", "ListStatementEntries", pb.ListStatementEntriesRequest()),
-    ("billing.write", "charging", "Charge", pb.ChargeRequest()),
-    ("billing.recharge", "charging", "BatchCharge", pb.BatchChargeRequest()),
-    ("billing.write", "bills", "PutBillPlan", pb.PutBillPlanRequest()),
-    ("billing.write", "bills", "GetBillPlan", pb.GetBillPlanRequest()),
-    ("billing.read", "bills", "SetAccountPlan", pb.SetAccountPlanRequest()),
-    ("billing.write", "bills", "ListBills", pb.ListBillsRequest()),
-    ("billing.charge", "bills", "PayBill", pb.PayBillRequest()),
-    ("billing.recharge", "bills", "BatchPayBills", pb.BatchPayBillsRequest()),
+    ("billing.read", "accounts", "OpenAccount", account_pb.OpenAccountRequest()),
+    ("billing.recharge", "accounts", "BatchOpenAccounts", account_pb.BatchOpenAccountsRequest()),
+    ("billing.write", "accounts", "GetAccount", account_pb.GetAccountRequest()),
+    ("billing.write", "accounts", "ListAccounts", account_pb.ListAccountsRequest()),
+    ("billing.read", "accounts", "Recharge", account_pb.RechargeRequest()),
+    ("billing.recharge", "accounts", "BatchRecharge", account_pb.BatchRechargeRequest()),
+    ("billing.write", "accounts", "AdjustBalance", account_pb.AdjustBalanceRequest()),
+    ("billing.write", "accounts", "ListStatementEntries", account_pb.ListStatementEntriesRequest()),
+    ("billing.write", "charging", "Charge", charging_pb.ChargeRequest()),
+    ("billing.recharge", "charging", "BatchCharge", charging_pb.BatchChargeRequest()),
+    ("billing.write", "bills", "PutBillPlan", bill_pb.PutBillPlanRequest()),
+    ("billing.write", "bills", "GetBillPlan", bill_pb.GetBillPlanRequest()),
+    ("billing.read", "bills", "SetAccountPlan", bill_pb.SetAccountPlanRequest()),
+    ("billing.write", "bills", "ListBills", bill_pb.ListBillsRequest()),
+    ("billing.charge", "bills", "PayBill", bill_pb.PayBillRequest()),
+    ("billing.recharge", "bills", "BatchPayBills", bill_pb.BatchPayBillsRequest()),
 ]
 
 
@@ -355,8 +365,7 @@ async def test_every_call_needs_its_scope(served: Serving) -> None:
     }
 
     assert reasons == {method: "SCOPE_MISSING" for _, _, method, _ in WITHOUT_SCOPE}
-    methods = {m for name in ("Account", "Charging", "Bill") for m in _SERVICES[f"{name}Service"].methods_by_name}
+    modules = (account_pb, charging_pb, bill_pb)
+    services = [service for module in modules for service in module.DESCRIPTOR.services_by_name.values()]
+    methods = {method for service in services for method in service.methods_by_name}
     assert reasons.keys() == methods, "every method is tried"
-
-
-_SERVICES = pb.DESCRIPTOR.services_by_name

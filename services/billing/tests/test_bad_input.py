@@ -9,7 +9,9 @@ from chassis.rpc.errors import from_status
 from chassis.testing.serving import Serving
 from google.protobuf.timestamp_pb2 import Timestamp
 from sqlalchemy import func, select
-from touchstone.billing.v1 import billing_service_pb2 as pb
+from touchstone.billing.v1 import account_service_pb2 as account_pb
+from touchstone.billing.v1 import bill_service_pb2 as bill_pb
+from touchstone.billing.v1 import charging_service_pb2 as charging_pb
 from touchstone.common.v1.common_pb2 import Money
 
 from services.billing.tests.calls import (
@@ -110,7 +112,7 @@ def bad_plans() -> list[Case]:
         (put_plan(target_balance=cny(2**63 - 1)), ["plan.target_balance.minor_units"]),
         (put_plan(due_days=-1), ["plan.due_days"]),
         (put_plan(due_days=2**31 - 1), ["plan.due_days"]),
-        (pb.PutBillPlanRequest(request_id="p"), ["plan.plan_id"]),
+        (bill_pb.PutBillPlanRequest(request_id="p"), ["plan.plan_id"]),
         (put_plan(""), ["request_id"]),
     ]
 
@@ -137,19 +139,21 @@ def bad_lists(request_type: Any, **wanted: str) -> list[Case]:
 def cases(calls: Calls) -> list[tuple[Any, list[Case]]]:
     """Every unary method with what it must refuse."""
     accounts, charging, bills = calls.accounts, calls.charging, calls.bills
-    account_lists = [each for each in bad_lists(pb.ListAccountsRequest) if each[0].page_token in {"", "?", "!!!!", "a"}]
+    account_lists = [
+        each for each in bad_lists(account_pb.ListAccountsRequest) if each[0].page_token in {"", "?", "!!!!", "a"}
+    ]
     return [
         (accounts.OpenAccount, bad_openings()),
-        (accounts.GetAccount, [(pb.GetAccountRequest(account_id=value), ["account_id"]) for value in NOT_IDS]),
+        (accounts.GetAccount, [(account_pb.GetAccountRequest(account_id=value), ["account_id"]) for value in NOT_IDS]),
         (accounts.ListAccounts, account_lists),
         (accounts.Recharge, bad_recharges()),
         (accounts.AdjustBalance, bad_adjustments()),
-        (accounts.ListStatementEntries, bad_lists(pb.ListStatementEntriesRequest, account_id=ACCOUNT)),
+        (accounts.ListStatementEntries, bad_lists(account_pb.ListStatementEntriesRequest, account_id=ACCOUNT)),
         (charging.Charge, bad_charges()),
         (bills.PutBillPlan, bad_plans()),
-        (bills.GetBillPlan, [(pb.GetBillPlanRequest(plan_id=value), ["plan_id"]) for value in NOT_IDS]),
+        (bills.GetBillPlan, [(bill_pb.GetBillPlanRequest(plan_id=value), ["plan_id"]) for value in NOT_IDS]),
         (bills.SetAccountPlan, bad_plan_settings()),
-        (bills.ListBills, [*bad_lists(pb.ListBillsRequest), (pb.ListBillsRequest(state=9), ["state"])]),  # type: ignore[arg-type]
+        (bills.ListBills, [*bad_lists(bill_pb.ListBillsRequest), (bill_pb.ListBillsRequest(state=9), ["state"])]),  # type: ignore[arg-type]
         (bills.PayBill, bad_payments()),
     ]
 
@@ -193,10 +197,10 @@ async def test_malformed_items_of_a_batch_are_refused_alone(served: Serving, cal
     accounts, charging, bills = calls.accounts, calls.charging, calls.bills
     before = await stored(served)
     batches = [
-        (accounts.BatchOpenAccounts, pb.BatchOpenAccountsRequest, bad_openings()),
-        (accounts.BatchRecharge, pb.BatchRechargeRequest, bad_recharges()),
-        (charging.BatchCharge, pb.BatchChargeRequest, bad_charges()),
-        (bills.BatchPayBills, pb.BatchPayBillsRequest, bad_payments()),
+        (accounts.BatchOpenAccounts, account_pb.BatchOpenAccountsRequest, bad_openings()),
+        (accounts.BatchRecharge, account_pb.BatchRechargeRequest, bad_recharges()),
+        (charging.BatchCharge, charging_pb.BatchChargeRequest, bad_charges()),
+        (bills.BatchPayBills, bill_pb.BatchPayBillsRequest, bad_payments()),
     ]
 
     for method, request_type, bad in batches:
@@ -214,15 +218,17 @@ async def test_what_does_not_exist_is_refused_by_name(served: Serving, calls: Ca
     before = await stored(served)
 
     refusals = [
-        await refused(calls.accounts.GetAccount, pb.GetAccountRequest(account_id="missing")),
-        await refused(calls.accounts.ListStatementEntries, pb.ListStatementEntriesRequest(account_id="missing")),
+        await refused(calls.accounts.GetAccount, account_pb.GetAccountRequest(account_id="missing")),
+        await refused(
+            calls.accounts.ListStatementEntries, account_pb.ListStatementEntriesRequest(account_id="missing")
+        ),
         await refused(calls.accounts.Recharge, recharged("n1", account_id="missing")),
         await refused(calls.accounts.AdjustBalance, adjusted("n2", account_id="missing")),
         await refused(calls.charging.Charge, charged("n3", account_id="missing")),
         await refused(calls.charging.Charge, charged("n4", account_id="missing", amount=cny(0))),
         await refused(calls.bills.SetAccountPlan, set_plan("n5", account_id="missing")),
         await refused(calls.bills.SetAccountPlan, set_plan("n6", plan_id="missing")),
-        await refused(calls.bills.GetBillPlan, pb.GetBillPlanRequest(plan_id="missing")),
+        await refused(calls.bills.GetBillPlan, bill_pb.GetBillPlanRequest(plan_id="missing")),
         await refused(calls.accounts.OpenAccount, opened("n7", account_id="new", plan_id="missing")),
         await refused(calls.bills.PayBill, paid("n8")),
         await refused(calls.accounts.OpenAccount, opened("n9")),
@@ -246,16 +252,18 @@ async def test_an_oversized_batch_is_refused_as_a_whole(served: Serving, calls: 
     refusals = [
         await refused(
             calls.accounts.BatchOpenAccounts,
-            pb.BatchOpenAccountsRequest(requests=[opened(f"o-{n}", account_id=f"o-{n}") for n in range(1001)]),
+            account_pb.BatchOpenAccountsRequest(requests=[opened(f"o-{n}", account_id=f"o-{n}") for n in range(1001)]),
         ),
         await refused(
-            calls.accounts.BatchRecharge, pb.BatchRechargeRequest(requests=[recharged(f"r-{n}") for n in range(1001)])
+            calls.accounts.BatchRecharge,
+            account_pb.BatchRechargeRequest(requests=[recharged(f"r-{n}") for n in range(1001)]),
         ),
         await refused(
-            calls.charging.BatchCharge, pb.BatchChargeRequest(requests=[charged(f"c-{n}") for n in range(1001)])
+            calls.charging.BatchCharge,
+            charging_pb.BatchChargeRequest(requests=[charged(f"c-{n}") for n in range(1001)]),
         ),
         await refused(
-            calls.bills.BatchPayBills, pb.BatchPayBillsRequest(requests=[paid(f"p-{n}") for n in range(1001)])
+            calls.bills.BatchPayBills, bill_pb.BatchPayBillsRequest(requests=[paid(f"p-{n}") for n in range(1001)])
         ),
     ]
 
@@ -266,7 +274,7 @@ async def test_an_oversized_batch_is_refused_as_a_whole(served: Serving, calls: 
 async def test_a_full_batch_is_taken(calls: Calls) -> None:
     requests = [charged(f"full-{number}", amount=cny(1)) for number in range(1000)]
 
-    reply = await calls.charging.BatchCharge(pb.BatchChargeRequest(requests=requests))
+    reply = await calls.charging.BatchCharge(charging_pb.BatchChargeRequest(requests=requests))
 
     assert all(result.HasField("response") for result in reply.results)
     assert reply.results[-1].response.balance_after == cny(90_00)

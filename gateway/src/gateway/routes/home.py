@@ -14,7 +14,7 @@ from chassis.rpc.client import set_deadline
 from chassis.rpc.errors import RemoteRefusal, remote_refusal
 from fastapi import APIRouter, Query, Request
 from pydantic import BaseModel, Field
-from touchstone.billing.v1 import billing_pb2, billing_service_pb2
+from touchstone.billing.v1 import account_service_pb2, bill_service_pb2, billing_pb2
 from touchstone.member.v1 import benefit_pb2, coupon_pb2, member_pb2, task_pb2
 from touchstone.member.v1 import benefit_service_pb2 as benefit_pb
 from touchstone.member.v1 import coupon_service_pb2 as coupon_calls_pb
@@ -127,11 +127,11 @@ def _of_others(to: Services, customer_id: str, touchpoint: str, as_of: Any) -> _
     """How each part of the other services is loaded."""
 
     async def accounts() -> Any:
-        request = billing_service_pb2.ListAccountsRequest(customer_id=customer_id, page_size=_LIST_MAX)
+        request = account_service_pb2.ListAccountsRequest(customer_id=customer_id, page_size=_LIST_MAX)
         return [to_json(each) for each in (await to.call("billing.v1.AccountService.ListAccounts", request)).accounts]
 
     async def open_bills() -> Any:
-        request = billing_service_pb2.ListBillsRequest(
+        request = bill_service_pb2.ListBillsRequest(
             customer_id=customer_id, state=billing_pb2.BILL_STATE_OPEN, page_size=_LIST_MAX
         )
         return [to_json(each) for each in (await to.call("billing.v1.BillService.ListBills", request)).bills]

@@ -17,8 +17,8 @@ from chassis.settings import ServiceSettings
 from chassis.times import from_proto, to_proto
 from chassis.work import Transaction, ask
 from sqlalchemy import insert, text
-from touchstone.billing.v1 import billing_events_pb2, billing_service_pb2_grpc
-from touchstone.billing.v1 import billing_service_pb2 as pb
+from touchstone.billing.v1 import billing_events_pb2, charging_service_pb2_grpc
+from touchstone.billing.v1 import charging_service_pb2 as pb
 
 from probe.store import EFFECTS
 
@@ -118,7 +118,7 @@ async def note(transaction: Transaction, deliveries: Sequence[Delivery[billing_e
     await transaction.connection.execute(insert(EFFECTS), rows)
 
 
-class ChargingApi(billing_service_pb2_grpc.ChargingServiceServicer):
+class ChargingApi(charging_service_pb2_grpc.ChargingServiceServicer):
     """The probe's calls: unary ones are gathered unless the description says `alone`."""
 
     def __init__(self, parts: Parts[ServiceSettings]) -> None:
@@ -141,7 +141,7 @@ def build(parts: Parts[ServiceSettings]) -> Served:
     handlers = Handlers()
     handlers.on(billing_events_pb2.AccountCharged, note)
     name = "touchstone.billing.v1.ChargingService"
-    register = billing_service_pb2_grpc.add_ChargingServiceServicer_to_server
+    register = charging_service_pb2_grpc.add_ChargingServiceServicer_to_server
     return Served([Servicer(name, register, ChargingApi(parts))], handlers)
 
 

@@ -1,7 +1,9 @@
 """Billing's composition root: `python -m billing serve` and `python -m billing migrate`."""
 
 from chassis.process import Parts, Process, Served, Servicer, run
-from touchstone.billing.v1 import billing_service_pb2_grpc as grpc_services
+from touchstone.billing.v1 import account_service_pb2_grpc as account_grpc
+from touchstone.billing.v1 import bill_service_pb2_grpc as bill_grpc
+from touchstone.billing.v1 import charging_service_pb2_grpc as charging_grpc
 
 from billing.api.account import AccountApi
 from billing.api.bill import BillApi
@@ -18,17 +20,17 @@ def build(parts: Parts[BillingSettings]) -> Served:
         servicers=(
             Servicer(
                 "touchstone.billing.v1.AccountService",
-                grpc_services.add_AccountServiceServicer_to_server,
+                account_grpc.add_AccountServiceServicer_to_server,
                 AccountApi(parts.work),
             ),
             Servicer(
                 "touchstone.billing.v1.ChargingService",
-                grpc_services.add_ChargingServiceServicer_to_server,
+                charging_grpc.add_ChargingServiceServicer_to_server,
                 ChargingApi(parts.work),
             ),
             Servicer(
                 "touchstone.billing.v1.BillService",
-                grpc_services.add_BillServiceServicer_to_server,
+                bill_grpc.add_BillServiceServicer_to_server,
                 BillApi(parts.work),
             ),
         ),

@@ -7,8 +7,8 @@ from chassis.gathering import Gatherer
 from chassis.paging import page_from_request
 from chassis.rpc.errors import item_result
 from chassis.work import Work, ask
-from touchstone.billing.v1 import billing_service_pb2 as pb
-from touchstone.billing.v1.billing_service_pb2_grpc import AccountServiceServicer
+from touchstone.billing.v1 import account_service_pb2 as pb
+from touchstone.billing.v1.account_service_pb2_grpc import AccountServiceServicer
 
 from billing.api.acting import replying
 from billing.use_cases.account import accounts_page, get_account, open_accounts, statement_page

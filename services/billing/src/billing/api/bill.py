@@ -8,8 +8,8 @@ from chassis.ids import check_id
 from chassis.paging import page_from_request
 from chassis.rpc.errors import item_result
 from chassis.work import Transaction, Work, ask
-from touchstone.billing.v1 import billing_service_pb2 as pb
-from touchstone.billing.v1.billing_service_pb2_grpc import BillServiceServicer
+from touchstone.billing.v1 import bill_service_pb2 as pb
+from touchstone.billing.v1.bill_service_pb2_grpc import BillServiceServicer
 
 from billing.api.acting import replying
 from billing.domain.ids import PlanId

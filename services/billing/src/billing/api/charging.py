@@ -6,8 +6,8 @@ import grpc
 from chassis.gathering import Gatherer
 from chassis.rpc.errors import item_result
 from chassis.work import Work, ask
-from touchstone.billing.v1 import billing_service_pb2 as pb
-from touchstone.billing.v1.billing_service_pb2_grpc import ChargingServiceServicer
+from touchstone.billing.v1 import charging_service_pb2 as pb
+from touchstone.billing.v1.charging_service_pb2_grpc import ChargingServiceServicer
 
 from billing.api.acting import replying
 from billing.use_cases.movement import move_balances

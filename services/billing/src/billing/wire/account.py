@@ -2,8 +2,9 @@
 
 from chassis.ids import check_id
 from chassis.times import from_proto, to_proto
+from touchstone.billing.v1 import account_service_pb2 as account_pb
+from touchstone.billing.v1 import bill_service_pb2 as bill_pb
 from touchstone.billing.v1 import billing_pb2
-from touchstone.billing.v1 import billing_service_pb2 as pb
 
 from billing.domain.account import OpenAccount, Standing
 from billing.domain.ids import CustomerId
@@ -12,7 +13,7 @@ from billing.use_cases.account import SetAccountPlan
 from billing.wire.value import account_id_from_proto, money_to_proto, plan_id_from_proto
 
 
-def open_account_from_proto(request: pb.OpenAccountRequest) -> OpenAccount:
+def open_account_from_proto(request: account_pb.OpenAccountRequest) -> OpenAccount:
     """The wish of BOSS."""
     return OpenAccount(
         account_id=account_id_from_proto(request.account_id),
@@ -23,12 +24,12 @@ def open_account_from_proto(request: pb.OpenAccountRequest) -> OpenAccount:
     )
 
 
-def account_opened_to_proto(standing: Standing) -> pb.OpenAccountResponse:
+def account_opened_to_proto(standing: Standing) -> account_pb.OpenAccountResponse:
     """The answer to OpenAccount."""
-    return pb.OpenAccountResponse(account=account_to_proto(standing))
+    return account_pb.OpenAccountResponse(account=account_to_proto(standing))
 
 
-def set_account_plan_from_proto(request: pb.SetAccountPlanRequest) -> SetAccountPlan:
+def set_account_plan_from_proto(request: bill_pb.SetAccountPlanRequest) -> SetAccountPlan:
     """The wish to change a plan."""
     return SetAccountPlan(
         account_id=account_id_from_proto(request.account_id),

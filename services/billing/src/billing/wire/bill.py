@@ -3,8 +3,8 @@
 from chassis.errors import InvalidArgument
 from chassis.ids import check_id
 from chassis.times import from_proto, to_proto
+from touchstone.billing.v1 import bill_service_pb2 as pb
 from touchstone.billing.v1 import billing_pb2
-from touchstone.billing.v1 import billing_service_pb2 as pb
 
 from billing.domain.bill import Bill, BillState
 from billing.domain.ids import BillId, PlanId

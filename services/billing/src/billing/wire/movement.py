@@ -1,7 +1,8 @@
 """Recharges, charges and adjustments on the wire."""
 
 from chassis.times import from_proto
-from touchstone.billing.v1 import billing_service_pb2 as pb
+from touchstone.billing.v1 import account_service_pb2 as account_pb
+from touchstone.billing.v1 import charging_service_pb2 as charging_pb
 
 from billing.domain.movement import Adjustment, Charge, Moved, Recharge
 from billing.wire.bill import bill_to_proto
@@ -15,7 +16,7 @@ from billing.wire.value import (
 )
 
 
-def recharge_from_proto(request: pb.RechargeRequest) -> Recharge:
+def recharge_from_proto(request: account_pb.RechargeRequest) -> Recharge:
     """The wish to put money in."""
     return Recharge(
         account_id=account_id_from_proto(request.account_id),
@@ -26,16 +27,16 @@ def recharge_from_proto(request: pb.RechargeRequest) -> Recharge:
     )
 
 
-def recharged_to_proto(moved: Moved) -> pb.RechargeResponse:
+def recharged_to_proto(moved: Moved) -> account_pb.RechargeResponse:
     """The answer to Recharge."""
-    return pb.RechargeResponse(
+    return account_pb.RechargeResponse(
         transaction_id=moved.movement.transaction_id,
         balance_after=money_to_proto(moved.balance_after),
         account_version=moved.account_version,
     )
 
 
-def charge_from_proto(request: pb.ChargeRequest) -> Charge:
+def charge_from_proto(request: charging_pb.ChargeRequest) -> Charge:
     """The wish to take a rated charge."""
     return Charge(
         account_id=account_id_from_proto(request.account_id),
@@ -45,9 +46,9 @@ def charge_from_proto(request: pb.ChargeRequest) -> Charge:
     )
 
 
-def charged_to_proto(moved: Moved) -> pb.ChargeResponse:
+def charged_to_proto(moved: Moved) -> charging_pb.ChargeResponse:
     """The answer to Charge, with the bill it caused."""
-    return pb.ChargeResponse(
+    return charging_pb.ChargeResponse(
         charge_id=moved.movement.identity,
         transaction_id=moved.transaction_id or "",
         balance_after=money_to_proto(moved.balance_after),
@@ -56,7 +57,7 @@ def charged_to_proto(moved: Moved) -> pb.ChargeResponse:
     )
 
 
-def adjustment_from_proto(request: pb.AdjustBalanceRequest) -> Adjustment:
+def adjustment_from_proto(request: account_pb.AdjustBalanceRequest) -> Adjustment:
     """The wish to correct a balance."""
     return Adjustment(
         account_id=account_id_from_proto(request.account_id),
@@ -66,9 +67,9 @@ def adjustment_from_proto(request: pb.AdjustBalanceRequest) -> Adjustment:
     )
 
 
-def adjusted_to_proto(moved: Moved) -> pb.AdjustBalanceResponse:
+def adjusted_to_proto(moved: Moved) -> account_pb.AdjustBalanceResponse:
     """The answer to AdjustBalance, with the bill it caused."""
-    return pb.AdjustBalanceResponse(
+    return account_pb.AdjustBalanceResponse(
         transaction_id=moved.movement.transaction_id,
         balance_after=money_to_proto(moved.balance_after),
         account_version=moved.account_version,
