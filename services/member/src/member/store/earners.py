@@ -1,18 +1,39 @@
 """Who earns: memberships with the tier held at an instant, and those whose anniversary a day is."""
 
+import json
 from collections.abc import Collection, Sequence
 from datetime import date, datetime
 from typing import NamedTuple, cast
 
 from chassis.calendar import Span
+from chassis.driver import fetch
 from sqlalchemy import text, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from member.domain.customer import CustomerId, PersonId
-from member.domain.membership import Holder, MemberId
-from member.domain.program import ProgramId, TierId
+from member.domain.membership import Holder, Member, MemberId
+from member.domain.program import Program, ProgramId, TierId
 from member.store.earning_tables import tenure_marks
+from member.store.members import members_asked, members_of
+from member.store.programs import parsed_program
+
+# What the programs say stands in the first row, so that one round trip brings everything.
+_EARNERS = """
+    SELECT members.member_id, members.customer_id, members.program_id, members.person_id, members.tier_id,
+        members.tier_since, members.enrolled_at, members.revision, members.holds_until, members.in_grace,
+        CASE WHEN row_number() OVER () = 1 THEN (
+            SELECT jsonb_agg(jsonb_build_array(
+                programs.program_id, kept.version, kept.document::text, programs.upgrades_at_once))::text
+            FROM programs JOIN program_versions AS kept
+                ON kept.program_id = programs.program_id AND kept.version = programs.active_version
+            WHERE programs.program_id = ANY($2::text::text[]) OR programs.upgrades_at_once
+        ) END AS programs
+    FROM members
+    JOIN unnest($1::text::text[], $2::text::text[], $3::text::text[]) AS asked(customer_id, program_id, person_id)
+        USING (customer_id, program_id, person_id)
+    WHERE members.left_at IS NULL
+"""
 
 # Two tiers may begin at one instant (enrolled and judged at it): the later revision is the one that holds.
 _TIERS_AT = text("""
@@ -61,6 +82,15 @@ _LEFT_FOR_GOOD = text("""
 """)
 
 
+class Earners(NamedTuple):
+    """Memberships of the holders asked for, their programs as they are in force, and those programs of which some
+    version moves members upwards on events."""
+
+    members: dict[Holder, Member]
+    programs: dict[ProgramId, Program]
+    moving_at_once: list[ProgramId]
+
+
 class MemberThen(NamedTuple):
     """A membership with the tier held at an instant; `position` counts the instants asked for from 0."""
 
@@ -83,6 +113,17 @@ class TenureMark(NamedTuple):
 
     day: date
     to_member: str
+
+
+async def find_earners(connection: AsyncConnection, wanted: Collection[Holder]) -> Earners:
+    """Everything that giving points to holders asks for, as far as they are members."""
+    found = await fetch(connection, _EARNERS, *members_asked(wanted))
+    said = json.loads(found[0]["programs"]) if found else []
+    return Earners(
+        members_of(wanted, found),
+        {ProgramId(name): parsed_program(ProgramId(name), version, document) for name, version, document, _ in said},
+        [ProgramId(name) for name, *_, moves_at_once in said if moves_at_once],
+    )
 
 
 async def tiers_at(connection: AsyncConnection, asked: Sequence[tuple[MemberId, datetime]]) -> list[MemberThen]:

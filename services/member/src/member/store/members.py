@@ -4,6 +4,7 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
+from asyncpg import Record
 from chassis.arrays import array_of_texts
 from chassis.driver import fetch
 from sqlalchemy import Row, select, text, update
@@ -124,17 +125,27 @@ async def find_member(connection: AsyncConnection, holder: Holder) -> Member | N
 
 async def find_members(connection: AsyncConnection, wanted: Collection[Holder]) -> dict[Holder, Member]:
     """The memberships of holders, as far as they exist."""
-    asked = (
+    return members_of(wanted, await fetch(connection, _MEMBERS_OF, *members_asked(wanted)))
+
+
+def members_asked(wanted: Collection[Holder]) -> tuple[str, str, str]:
+    """Holders as columns: customers, programs, persons."""
+    return (
         array_of_texts([holder.customer_id for holder in wanted]),
         array_of_texts([holder.program_id for holder in wanted]),
         array_of_texts([holder.person_id for holder in wanted]),
     )
-    by_name = {(holder.customer_id, holder.program_id, holder.person_id): holder for holder in wanted}
+
+
+def members_of(wanted: Collection[Holder], rows: Sequence[Record]) -> dict[Holder, Member]:
+    """The memberships of rows whose first columns are those of a member, from its id to whether it is in grace."""
+    holders = {(holder.customer_id, holder.program_id, holder.person_id): holder for holder in wanted}
     found: dict[Holder, Member] = {}
-    for member_id, *named, tier_id, since, enrolled_at, revision, holds_until, in_grace in await fetch(
-        connection, _MEMBERS_OF, *asked
-    ):
-        holder = by_name[tuple(named)]
+    for row in rows:
+        member_id, customer_id, program_id, person_id, tier_id, since, enrolled_at, revision, holds_until, in_grace = (
+            row[:10]
+        )
+        holder = holders[customer_id, program_id, person_id]
         found[holder] = Member(member_id, holder, tier_id, since, enrolled_at, revision, holds_until, in_grace)
     return found
 

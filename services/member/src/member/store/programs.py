@@ -103,7 +103,7 @@ async def find_program(connection: AsyncConnection, program_id: ProgramId) -> Pr
 async def find_programs(connection: AsyncConnection, ids: Collection[ProgramId]) -> dict[ProgramId, Program]:
     """The programs as they are in force, those of the ids that have a version in force."""
     found = await fetch(connection, _IN_FORCE, array_of_texts(ids))
-    return {ProgramId(name): _parsed(ProgramId(name), version, document) for name, version, document in found}
+    return {ProgramId(name): parsed_program(ProgramId(name), version, document) for name, version, document in found}
 
 
 async def find_programs_for_use(connection: AsyncConnection, ids: Collection[ProgramId]) -> dict[ProgramId, Program]:
@@ -306,10 +306,10 @@ def _activation(row: Row[Any]) -> Activation:
 
 
 def _program(row: Row[Any]) -> Program:
-    return _parsed(ProgramId(row.program_id), row.version, row.document)
+    return parsed_program(ProgramId(row.program_id), row.version, row.document)
 
 
 @lru_cache(maxsize=256)
-def _parsed(program_id: ProgramId, version: int, document: str) -> Program:
+def parsed_program(program_id: ProgramId, version: int, document: str) -> Program:
     """A version never changes, and whoever rewards a payment asks for it: read the same text once."""
     return program_from_json(program_id, version, json.loads(document))

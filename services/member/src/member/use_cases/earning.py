@@ -4,7 +4,7 @@ What a payment gives is judged by the rules that acted when it was made and by t
 on when its event arrives. Only caps look at what was given before, in the order in which it was recorded.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TypeVar
@@ -114,17 +114,16 @@ async def award_points(
     """Give points to members; MemberNotFound for a customer who is none, EarningCapReached where a campaign's cap
     leaves nothing. Rules have a say in a campaign's awards where the calendar is given."""
     wanted = {command.holder for command in commands}
-    found = await members.find_members(transaction.connection, wanted)
-    known = await programs.find_programs(transaction.connection, {holder.program_id for holder in found})
+    found = await earners.find_earners(transaction.connection, wanted)
     outcomes: list[Grant | Refusal] = [
-        _award(command, member, known[member.program_id])
-        if (member := found.get(command.holder))
+        _award(command, member, found.programs[member.program_id])
+        if (member := found.members.get(command.holder))
         else MemberNotFound(command.holder)
         for command in commands
     ]
     grants = [outcome for outcome in outcomes if isinstance(outcome, Grant)]
-    holders = {member.member_id: member.holder for member in found.values()}
-    posted = iter(await _give_by_rules(transaction, grants, holders, calendar))
+    holders = {member.member_id: member.holder for member in found.members.values()}
+    posted = iter(await _give_by_rules(transaction, grants, holders, calendar, moving=found.moving_at_once))
     return [outcome if isinstance(outcome, Refusal) else _booked(next(posted)) for outcome in outcomes]
 
 
@@ -199,7 +198,12 @@ async def book_plans(
 
 
 async def _give_by_rules(
-    transaction: Transaction, grants: Sequence[Grant], holders: Mapping[MemberId, Holder], calendar: Calendar | None
+    transaction: Transaction,
+    grants: Sequence[Grant],
+    holders: Mapping[MemberId, Holder],
+    calendar: Calendar | None,
+    *,
+    moving: Collection[ProgramId] | None = None,
 ) -> list[Posted | Refusal]:
     given: list[Grant | Refusal] = list(grants)
     if calendar is not None:
@@ -208,13 +212,14 @@ async def _give_by_rules(
             given[index] = outcome
     posted = iter(await _give(transaction, [each for each in given if isinstance(each, Grant)], holders))
     outcomes = [each if isinstance(each, Refusal) else next(posted) for each in given]
-    steps = [
+    steps = (
         (balance.member_id, each.occurred_at)
         for each in outcomes
         if isinstance(each, Posted)
         for balance, _ in points.steps(each)
-    ]
-    await tiers.judge_upgrades(transaction, latest(steps))
+    )
+    if moving is None or moving:
+        await tiers.judge_upgrades(transaction, latest(steps), moving=moving)
     return outcomes
 
 

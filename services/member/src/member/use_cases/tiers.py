@@ -5,7 +5,7 @@ rate from then on only. A program moves members on events where its version says
 on what was known when its event arrived. Otherwise it moves them in the evaluation alone, and they do not.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -92,13 +92,15 @@ async def note_spending(transaction: Transaction, spendings: Sequence[Spending])
     await spend.insert_spending(transaction.connection, spendings)
 
 
-async def judge_upgrades(transaction: Transaction, at: Mapping[MemberId, datetime]) -> list[TierMove]:
+async def judge_upgrades(
+    transaction: Transaction, at: Mapping[MemberId, datetime], *, moving: Collection[ProgramId] | None = None
+) -> list[TierMove]:
     """Judge members at an instant each, and raise at once those who reached a better tier; returns their moves.
 
     For after points were posted, in the same transaction. Members of a program whose version moves them only in the
-    evaluation are left alone; where no program moves at once it costs one look at the programs.
+    evaluation are left alone; which programs move at once is looked up where the caller does not know (`moving`).
     """
-    return await _judge_at_once(transaction, members_at=at, customers_at={})
+    return await _judge_at_once(transaction, members_at=at, customers_at={}, moving=moving)
 
 
 async def judge_customers(transaction: Transaction, at: Mapping[CustomerId, datetime]) -> list[TierMove]:
@@ -153,11 +155,13 @@ async def _judge_at_once(
     *,
     members_at: Mapping[MemberId, datetime],
     customers_at: Mapping[CustomerId, datetime],
+    moving: Collection[ProgramId] | None = None,
 ) -> list[TierMove]:
     connection = transaction.connection
     instants = [*members_at.values(), *customers_at.values()]
-    moving = await programs.programs_moving_at_once(connection) if instants else []
-    if not moving:
+    if moving is None and instants:
+        moving = await programs.programs_moving_at_once(connection)
+    if not moving or not instants:
         return []
     timelines = await programs.find_timelines_for_use(connection, moving, since=min(instants))
     found = await tiers.members_for_update(connection, list(timelines), ids=members_at, customers=customers_at)
