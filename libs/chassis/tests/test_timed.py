@@ -14,13 +14,38 @@ async def test_rounds_follow_each_other_until_nothing_is_left(probe: Serving) ->
         left[0] -= 1
         return left[0] > 0
 
-    keeping = asyncio.create_task(keep_time(probe.work, Timed("count", 3600.0, act))())
+    keeping = asyncio.create_task(keep_time(probe.work, Timed("count", 3600.0, act), asyncio.Lock())())
     async with asyncio.timeout(30):
         while left[0] > 0:
             await asyncio.sleep(0.01)
     await asyncio.sleep(0.2)  # long enough for a round too many
     keeping.cancel()
     assert left == [0]
+
+
+async def test_pieces_of_work_take_turns_round_by_round(probe: Serving) -> None:
+    rounds: list[str] = []
+    at_work: set[str] = set()
+
+    def piece(name: str) -> Timed:
+        async def act(transaction: Transaction) -> bool:
+            assert not at_work
+            at_work.add(name)
+            await asyncio.sleep(0.01)
+            at_work.remove(name)
+            rounds.append(name)
+            return rounds.count(name) < 3
+
+        return Timed(name, 3600.0, act)
+
+    turn = asyncio.Lock()
+    keeping = [asyncio.create_task(keep_time(probe.work, piece(name), turn)()) for name in ("long", "short")]
+    async with asyncio.timeout(30):
+        while len(rounds) < 6:
+            await asyncio.sleep(0.01)
+    for each in keeping:
+        each.cancel()
+    assert rounds == ["long", "short"] * 3
 
 
 async def test_while_one_replica_works_the_others_leave_it_be(probe: Serving) -> None:

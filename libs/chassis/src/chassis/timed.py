@@ -38,12 +38,18 @@ async def do_round(work: Work, timed: Timed) -> bool:
     return await work.run(act)
 
 
-def keep_time(work: Work, timed: Timed) -> Callable[[], Coroutine[Any, Any, None]]:
-    """A background task that does what is due, round after round, and then waits."""
+def keep_time(work: Work, timed: Timed, turn: asyncio.Lock) -> Callable[[], Coroutine[Any, Any, None]]:
+    """A background task that does what is due, round after round, and then waits.
+
+    All timed work of a process has one `turn` and takes it for a round, in the order asked: begun together, a dozen
+    pieces would hold every connection of the pool, and requests would wait for the calendar.
+    """
 
     async def keep() -> None:
         while True:
-            if not await do_round(work, timed):
+            async with turn:
+                more = await do_round(work, timed)
+            if not more:
                 await asyncio.sleep(timed.every_seconds)
 
     return keep
