@@ -1,8 +1,10 @@
 """What holds for every test of the repository, wherever it lies."""
 
+import gc
 import importlib
 import os
 
+import pytest
 from hypothesis import HealthCheck, settings
 
 # Spinning OpenMP threads take the cores from the servers that run beside the tests; read when a library is loaded.
@@ -16,3 +18,10 @@ settings.load_profile("touchstone")
 # them, the package is what `import gateway` finds.
 for package in ("demo", "gateway"):
     importlib.import_module(package)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_finish() -> None:
+    """What was imported and collected stays: the collector need not look through it again for every test."""
+    gc.collect()
+    gc.freeze()
