@@ -42,6 +42,15 @@ class Book:
     signed: SignedDays = field(default_factory=SignedDays)
     rewarded: dict[int, date] = field(default_factory=dict)
 
+    def with_book(self, other: "Book") -> "Book":
+        """What both books have of sign-ins: the days of either, and of each milestone the later reward. No streak is
+        shorter than it was in one of them, and none is rewarded again."""
+        rewarded = {
+            days: max(last for last in (self.rewarded.get(days), other.rewarded.get(days)) if last is not None)
+            for days in {*self.rewarded, *other.rewarded}
+        }
+        return Book(self.days, self.signed.with_days(other.signed), rewarded)
+
     def within(self, first: date, end: date) -> Tally:
         """All that was done from the day `first` on and before the day `end`."""
         tallies = [tally for day, tally in self.days.items() if first <= day < end]

@@ -71,6 +71,16 @@ class SignedDays:
         last = after.pop(0).last if after and after[0].first == day + _DAY else day
         return SignedDays((*before, Run(first, last), *after)[-MAX_RUNS:])
 
+    def with_days(self, other: "SignedDays") -> "SignedDays":
+        """The days of either set; runs that touch become one."""
+        joined: list[Run] = []
+        for run in sorted((*self.runs, *other.runs)):
+            if joined and run.first <= joined[-1].last + _DAY:
+                joined[-1] = Run(joined[-1].first, max(joined[-1].last, run.last))
+            else:
+                joined.append(run)
+        return SignedDays(tuple(joined[-MAX_RUNS:]))
+
     def streak(self, freeze_days: int) -> Stretch | None:
         """The streak that ends with the last day; None where there is no day at all."""
         if not self.runs:

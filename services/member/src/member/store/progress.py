@@ -117,6 +117,18 @@ async def find_books(connection: AsyncConnection, asked: Sequence[DaysAsked]) ->
     return books
 
 
+async def carry_books(connection: AsyncConnection, pairs: Sequence[tuple[BookKey, BookKey]]) -> None:
+    """Let the second book of each pair, made where there is none, have what the first one has, but for its days."""
+    if not pairs:
+        return
+    await connection.execute(_MAKE_BOOKS, _columns(into for _, into in pairs))
+    keys = _columns({key for pair in pairs for key in pair})
+    books = {_key(row): _book(row) for row in await connection.execute(_LOCK_BOOKS, keys)}
+    for ended, into in pairs:
+        books[into] = books[into].with_book(books[ended])
+    await save_books(connection, {into: books[into] for _, into in pairs}, ())
+
+
 async def find_sources(connection: AsyncConnection, sources: Collection[str]) -> set[str]:
     """Which of these were recorded before."""
     found = await connection.execute(select(task_records.c.source).where(task_records.c.source.in_(sources)))

@@ -110,6 +110,21 @@ _CLOSINGS_OFF = text(f"""
 """)  # noqa: S608 - made of constants
 
 
+# The member, and all that ended in it.
+_MERGED_INTO = (
+    text("""
+    WITH RECURSIVE merged AS (
+        SELECT CAST(:member AS text) AS member_id
+        UNION
+        SELECT carried.member_id FROM merged JOIN carried_memberships AS carried
+            ON carried.into_member_id = merged.member_id
+    )
+    SELECT member_id FROM merged
+""")
+    .columns(merchant_lines.c.member_id)
+    .scalar_subquery()
+)
+
 _LOCK_GIVEN = text("SELECT pg_advisory_xact_lock(hashtextextended(:pair, 0))")
 
 
@@ -149,21 +164,21 @@ async def lock_given(connection: AsyncConnection, member_id: MemberId, merchant_
 
 async def given_in(connection: AsyncConnection, member_id: MemberId, merchant_id: MerchantId, month: Span) -> int:
     """What a member was given in a month by a merchant, in minor units, with what was taken back taken off: a
-    reversal counts in the month of its sale."""
+    reversal counts in the month of its sale. What memberships were given that ended in the member's counts too."""
     sale, reversal = merchant_lines.alias("sale"), merchant_lines.alias("reversal")
     asked = (
         select(func.coalesce(func.sum(sale.c.discount_minor + func.coalesce(reversal.c.discount_minor, 0)), 0))
         .select_from(sale)
         .outerjoin(reversal, reversal.c.reverses == sale.c.line_id)
         .where(
-            sale.c.member_id == member_id,
+            sale.c.member_id.in_(_MERGED_INTO),
             sale.c.merchant_id == merchant_id,
             sale.c.kind == LineKind.SALE.value,
             sale.c.occurred_at >= month.start,
             sale.c.occurred_at < month.end,
         )
     )
-    return int((await connection.execute(asked)).scalar_one())
+    return int((await connection.execute(asked, {"member": member_id})).scalar_one())
 
 
 async def insert_line(connection: AsyncConnection, line: MerchantLine, *, recorded_at: datetime) -> bool:

@@ -25,7 +25,7 @@ from member.domain.merge import (
     person_moves,
 )
 from member.domain.program import ProgramId, Timeline
-from member.store import Connection, consents, customers, members, points, programs
+from member.store import Connection, carrying, consents, customers, members, points, programs
 from member.store import merging as store
 from member.use_cases import entitlements, tiers
 from member.use_cases.consents import SayConsent, say_consents
@@ -174,6 +174,8 @@ async def _memberships(connection: Connection, command: MergeCustomers, moves: M
     ours = [member for member in found if member.customer_id == command.customer_id]
     plan = memberships_merged(command.customer_id, ours, theirs, moves)
     accounts = {member.member_id for pair in plan.ending for member in pair}
+    if accounts:
+        await carrying.lock_counts(connection, accounts)  # who counts locks this before the points
     balances = await store.balances_for_update(connection, accounts)
     for member, _ in plan.ending:
         balance, held = balances[member.member_id]
@@ -202,6 +204,7 @@ async def _save(transaction: Transaction, command: MergeCustomers, batch: _Batch
     await store.move_members(connection, plan.theirs.moving)
     await store.carry_merits(connection, plan.theirs.ending)
     await store.carry_registrations(connection, plan.theirs.ending)
+    await carrying.carry_counts(connection, plan.theirs.ending)
     await store.carry_spend(connection, merge)
     for mover in MOVERS:
         await mover(transaction, merge)

@@ -17,7 +17,7 @@ from member.domain.pool import PoolNotFound
 from member.domain.program import ProgramId
 from member.domain.spending import PointsRules, Purpose, Spend, cash_off
 from member.domain.text import MAX_REASON_CHARACTERS, check_reason, line_violations
-from member.store import members, points, postings
+from member.store import members, points, postings, standing
 from member.store import spending as store
 from member.use_cases.earning import Booked
 from member.use_cases.pools import paying
@@ -277,12 +277,15 @@ def _hold(command: HoldPoints, member: Member | None) -> Hold | Refusal:
 async def _owners(
     transaction: Transaction, commands: Sequence[ConfirmHold] | Sequence[ReleaseHold]
 ) -> list[Member | Refusal]:
+    """Whose holds they are: the customer's, or those of who is a part of it."""
     of_hold = await points.find_hold_members(transaction.connection, {command.end.hold_id for command in commands})
     known = await members.find_members_by_id(transaction.connection, set(of_hold.values()))
+    stand = await standing.standing_customers(transaction.connection, {each.customer_id for each in known.values()})
     owners: list[Member | Refusal] = []
     for command in commands:
         member_id = of_hold.get(command.end.hold_id)
-        mine = member_id is not None and known[member_id].customer_id == command.customer_id
+        owner = known[member_id].customer_id if member_id is not None else None
+        mine = owner is not None and command.customer_id in (owner, stand[owner])
         missing = HoldNotFound("the customer has no such hold", hold=command.end.hold_id)
         owners.append(known[member_id] if mine and member_id is not None else missing)
     return owners

@@ -16,7 +16,8 @@ from member.domain.kinds import PointsKind
 from member.domain.membership import MemberId
 from member.domain.pending import Refund
 from member.domain.spending import PointsReversed
-from member.store import earning, members, points
+from member.store import earning, members, points, standing
+from member.use_cases.bringing_back import bring_back
 from member.use_cases.telling import tell_expired
 
 
@@ -82,10 +83,13 @@ async def _settle(transaction: Transaction, last: Mapping[str, TakeBack]) -> dic
     before = await earning.reversed_points(connection, [leg.transaction_id for leg in legs])
     due = {leg: refunded[leg.source].of(leg.given) - leg.cancelled - before.get(leg.transaction_id, 0) for leg in legs}
     reversals = {leg: _reverse(last[leg.source], leg, missing) for leg, missing in due.items() if missing > 0}
-    posted = await points.post_take_backs(connection, list(reversals.values()), recorded_at=transaction.recorded_at)
+    plan = await bring_back(transaction, list(reversals.values()))
+    posted = await points.post_take_backs(connection, plan.postings, recorded_at=transaction.recorded_at)
+    await standing.count_reversals(connection, plan.chains, [each.source for each in posted])
     await _tell(transaction, posted)
     taken = dict.fromkeys(last, 0)
-    for leg, reversal in zip(reversals, posted, strict=True):
+    by_source = {each.source: each for each in posted}
+    for leg, reversal in ((leg, by_source[asked.source]) for leg, asked in reversals.items()):
         taken[leg.source] -= sum(moved for _, moved in points.steps(reversal))
     return {source: TakenBack(taken[source], cancelled[source]) for source in last}
 
