@@ -64,7 +64,7 @@ class PointsMachine(RuleBasedStateMachine):
         self.pool: tuple[str, ...] = ()
         self.now = 10
         self.named = 0
-        self.touched: tuple[str, ...] = ()
+        self.touched: set[str] = set()
 
     def name(self) -> str:
         """A transaction of its own."""
@@ -76,7 +76,7 @@ class PointsMachine(RuleBasedStateMachine):
         if refusal is not None:
             assert answer == refusal, (answer, refusal)
             return
-        self.touched = touched
+        self.touched.update(touched)
         purses = {person: self.model.purses[person] for person in dict.fromkeys(touched)}
         assert answer == {who: (purse.available + purse.held, purse.held) for who, purse in purses.items()}
 
@@ -91,7 +91,7 @@ class PointsMachine(RuleBasedStateMachine):
             act = self.ACTS[parts.below(len(self.ACTS))]
             note(f"# {act.__name__}")
             act(self, parts)
-            self.agrees_with_the_model()
+        self.agrees_with_the_model()
 
     def let_time_pass(self, parts: Parts) -> None:
         self.now += 1 + parts.below(3)
@@ -172,7 +172,7 @@ class PointsMachine(RuleBasedStateMachine):
             self.expect(answer, refusal, *answer)
 
     def expire(self, _: Parts) -> None:
-        self.touched = PERSONS
+        self.touched.update(PERSONS)
         for person in PERSONS:
             self.model.settle(person, day(self.now))
         self.do_expire(self.now)
@@ -194,10 +194,11 @@ class PointsMachine(RuleBasedStateMachine):
     )
 
     def agrees_with_the_model(self) -> None:
-        """The balance a while hence of who was touched last is that of the model; its answer was looked at before."""
-        touched, self.touched = self.touched, ()
-        for person in touched:
+        """The balance a while hence of who was touched since the last look is that of the model; every answer was
+        looked at when it came."""
+        for person in sorted(self.touched):
             self.compare(person, self.now + 7)
+        self.touched.clear()
 
     def teardown(self) -> None:
         for person in PERSONS:

@@ -20,7 +20,7 @@ from member.domain.membership import Holder, Standing
 from member.domain.points import HoldEnd, PointsBalance
 from member.domain.program import GENERAL
 from member.domain.spending import PointsRules, Purpose, ReversalShortfall
-from member.store import Connection, points
+from member.store import points
 from member.use_cases import earning, points_rules, pools, reversing, spending, transfers
 from member.use_cases.customers import UpsertCustomer, upsert_customers
 from member.use_cases.memberships import EnrolCustomer, enrol_customers
@@ -33,6 +33,8 @@ from services.member.tests.points_machine import DRAWN_AT_ONCE, MOST_OWED, PERSO
 from services.member.tests.steps import prove
 
 T = TypeVar("T")
+# As the connections of a service.
+SESSION = {"enable_seqscan": "off"}
 CALENDAR = Calendar(ZoneInfo("UTC"))
 RULES = PointsRules(
     GENERAL,
@@ -46,29 +48,49 @@ RULES = PointsRules(
 
 
 class Games:
-    """What all games of a test share: a database, a loop, and what every answer said."""
+    """What all games of a test share: a database, a loop, a connection, and what every answer said.
+
+    A game is one transaction, as a long batch is, kept when it is over: what an act costs is its own statements.
+    """
 
     def __init__(self, database: Database) -> None:
         self.runner = asyncio.Runner()
-        self.engine = create_async_engine(async_url(database.url), pool_size=1)
+        # A game has more different statements than are kept prepared by default.
+        url = f"{async_url(database.url)}?prepared_statement_cache_size=1000"
+        self.engine = create_async_engine(url, connect_args={"server_settings": SESSION})
         self.work = Work(self.engine, FACTS, now=lambda: RECORDED_AT)
+        self.connection = self.runner.run(self.engine.connect().start())
         self.seen: list[Seen] = []
         self.played = 0
         self.act(lambda t: points_rules.put_rules(t, points_rules.PutPointsRules(RULES, "boss")))
 
     def act(self, act: Callable[[Transaction], Awaitable[T]]) -> T:
-        return self.runner.run(self.work.run(act))
+        return self.runner.run(_awaited(act(Transaction(self.connection, RECORDED_AT, FACTS))))
 
-    def read(self, read: Callable[[Connection], Awaitable[T]]) -> T:
-        async def reading() -> T:
-            async with self.work.reading() as connection:
-                return await read(connection)
+    def act_or_leave_nothing(self, act: Callable[[Transaction], Awaitable[T]]) -> T | Refusal:
+        """An act that raises its refusal, whatever it did until then taken back."""
 
-        return self.runner.run(reading())
+        async def attempt(transaction: Transaction) -> T | Refusal:
+            try:
+                async with self.connection.begin_nested():
+                    return await act(transaction)
+            except Refusal as refusal:
+                return refusal
+
+        return self.act(attempt)
+
+    def end(self, *, kept: bool) -> None:
+        """Ends the transaction of a game."""
+        self.runner.run(self.connection.commit() if kept else self.connection.rollback())
 
     def close(self) -> None:
+        self.runner.run(self.connection.close())
         self.runner.run(self.engine.dispose())
         self.runner.close()
+
+
+async def _awaited(act: Awaitable[T]) -> T:
+    return await act
 
 
 class UseCasesMachine(PointsMachine):
@@ -144,11 +166,8 @@ class UseCasesMachine(PointsMachine):
             reason="",
             occurred_at=day(on),
         )
-        try:
-            done = self.games.act(lambda t: transfers.transfer_points(t, command, calendar=CALENDAR))
-        except Refusal as refusal:
-            return self.answer(refusal)
-        return self.answer(done, done.giver, done.receiver)
+        done = self.games.act_or_leave_nothing(lambda t: transfers.transfer_points(t, command, calendar=CALENDAR))
+        return self.answer(done) if isinstance(done, Refusal) else self.answer(done, done.giver, done.receiver)
 
     def do_hold(self, name: str, who: str, points: int, *, on: int, expires: int) -> Answer:
         command = spending.HoldPoints(
@@ -181,8 +200,18 @@ class UseCasesMachine(PointsMachine):
         return range(self.now - 4, self.now + 21, 12)
 
     def balance_at(self, who: str, number: int) -> tuple[int, int]:
-        found = self.games.read(lambda c: points.balance_at(c, self.members[PersonId(who)], day(number)))
+        member_id = self.members[PersonId(who)]
+        found = self.games.act(lambda t: points.balance_at(t.connection, member_id, day(number)))
         return found.balance, found.held
+
+    def teardown(self) -> None:
+        """Kept, so that everything is proven at the end of all games."""
+        kept = False
+        try:
+            super().teardown()
+            kept = True
+        finally:
+            self.games.end(kept=kept)
 
 
 async def play(databases: Databases, *, games: int, steps: int) -> None:
@@ -205,7 +234,7 @@ async def play(databases: Databases, *, games: int, steps: int) -> None:
 
 
 async def test_the_use_cases_agree_with_the_model(database: Databases) -> None:
-    await play(database, games=100, steps=25)
+    await play(database, games=100, steps=50)
 
 
 @pytest.mark.soak
