@@ -4,7 +4,6 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from asyncpg import Record
 from chassis.arrays import array_of_texts
 from chassis.driver import fetch
 from sqlalchemy import Row, select, text, update
@@ -137,7 +136,7 @@ def members_asked(wanted: Collection[Holder]) -> tuple[str, str, str]:
     )
 
 
-def members_of(wanted: Collection[Holder], rows: Sequence[Record]) -> dict[Holder, Member]:
+def members_of(wanted: Collection[Holder], rows: Sequence[Any]) -> dict[Holder, Member]:
     """The memberships of rows whose first columns are those of a member, from its id to whether it is in grace."""
     holders = {(holder.customer_id, holder.program_id, holder.person_id): holder for holder in wanted}
     found: dict[Holder, Member] = {}
