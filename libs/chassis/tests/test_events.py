@@ -4,7 +4,7 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -13,6 +13,7 @@ import pytest
 from chassis import database as engines
 from chassis import failpoints
 from chassis.broker import Broker
+from chassis.consumers import Delivery, Handlers, RegisteredTwice
 from chassis.embedded import NatsServer
 from chassis.embedded.databases import Database
 from chassis.ids import new_id
@@ -20,6 +21,7 @@ from chassis.outbox import Relay
 from chassis.settings import ServiceSettings
 from chassis.testing import Databases, Keys
 from chassis.testing.serving import Serving, serving
+from chassis.work import Transaction
 from nats.js import JetStreamContext
 from probe.service import PROCESS
 from sqlalchemy import text
@@ -379,3 +381,13 @@ async def test_an_event_of_an_unknown_source_is_claimed_under_its_own_name(
         await publish(nats, payload(f"c-{source}"), headers(same_id, ce_source=source, Nats_Msg_Id=source))
     await probe.settle()
     assert await number(store, EFFECTS) == 2
+
+
+def test_a_type_of_event_has_one_handler() -> None:
+    async def hear(transaction: Transaction, deliveries: Sequence[Delivery[billing_events_pb2.AccountCharged]]) -> None:
+        """Nothing."""
+
+    handlers = Handlers()
+    handlers.on(billing_events_pb2.AccountCharged, hear)
+    with pytest.raises(RegisteredTwice, match=billing_events_pb2.AccountCharged.DESCRIPTOR.full_name):
+        handlers.on(billing_events_pb2.AccountCharged, hear)

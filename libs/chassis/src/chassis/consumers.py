@@ -46,6 +46,10 @@ class Delivery(Generic[M]):
 Handler = Callable[[Transaction, Sequence[Delivery[Any]]], Awaitable[None]]
 
 
+class RegisteredTwice(RuntimeError):
+    """A service listens to a type of event by two handlers."""
+
+
 @dataclass(slots=True)
 class Handlers:
     """What a service listens to. A handler gets a batch of one type, duplicates removed, in one transaction.
@@ -61,7 +65,10 @@ class Handlers:
     def on(
         self, message_type: type[M], handler: Callable[[Transaction, Sequence[Delivery[M]]], Awaitable[None]]
     ) -> None:
-        """Listens to a type of event on the stream of events."""
+        """Listens to a type of event on the stream of events. RegisteredTwice for one that is listened to already: of
+        two handlers only one would be called."""
+        if message_type.DESCRIPTOR.full_name in self.by_type:
+            raise RegisteredTwice(message_type.DESCRIPTOR.full_name)
         self.by_type[message_type.DESCRIPTOR.full_name] = (message_type, handler)
 
     def on_intake(self, message_type: type[M], handler: Handler, lanes: int) -> None:
