@@ -155,6 +155,41 @@ async def test_what_member_tells_becomes_events_and_tags(served: Serving) -> Non
     assert tags == {"customer_kind": "household", "is_member": True, "points_balance": 510, "tier": "basic"}
 
 
+async def test_points_that_go_back_end_or_change_hands_are_heard(served: Serving) -> None:
+    await campaigns(served, back=("points_reversed", "event.points < 0"), gone=("points_expired", "event.points == 30"))
+    of_ann: dict[str, Any] = {"member_id": "m-ann", "customer_id": "ann", "program_id": "general"}
+    of_ann["occurred_at"] = to_proto(NOON)
+    await tell(served, "member", [member.PointsReversed(**of_ann, points=-10, balance_after=90, account_version=2)])
+    assert (await tags_of(served, "ann"))["points_balance"] == 90
+    await tell(served, "member", [member.PointsExpired(**of_ann, points=30, balance_after=60, account_version=3)])
+    assert (await tags_of(served, "ann"))["points_balance"] == 60
+    assert await made(served) == {("back", "ann"), ("gone", "ann")}
+    sent = member.PointsTransferred(
+        customer_id="ann",
+        program_id="general",
+        from_balance_after=0,
+        from_account_version=4,
+        to_customer_id="bob",
+        to_balance_after=70,
+        to_account_version=9,
+        occurred_at=to_proto(NOON),
+    )
+    await tell(served, "member", [sent])
+    balances = [(await tags_of(served, each))["points_balance"] for each in ("ann", "bob")]
+    within = member.PointsTransferred(
+        customer_id="bob",
+        program_id="general",
+        to_person_id="p-1",
+        from_balance_after=50,
+        from_account_version=10,
+        to_balance_after=20,
+        to_account_version=1,
+        occurred_at=to_proto(NOON),
+    )
+    await tell(served, "member", [within])
+    assert (balances, (await tags_of(served, "bob"))["points_balance"]) == ([0, 70], 50)
+
+
 async def test_an_older_state_is_dropped(served: Serving) -> None:
     await campaigns(served, up=("tier_upgraded", "true"), grade=("value_grade_changed", "true"))
     await tell(served, "member", [tier_changed(3, ("silver", "gold"), (1, 2))])

@@ -39,6 +39,9 @@ def handlers(live: LiveRules, intake_lanes: int) -> Handlers:
     found.on(member.MemberEnrolled, listeners.told(told.enrolment_from_proto))
     found.on(member.PointsEarned, listeners.told(told.earned_points_from_proto))
     found.on(member.PointsRedeemed, listeners.told(told.redeemed_points_from_proto))
+    found.on(member.PointsReversed, listeners.told(told.reversed_points_from_proto))
+    found.on(member.PointsExpired, listeners.told(told.expired_points_from_proto))
+    found.on(member.PointsTransferred, listeners.transfers)
     found.on(member.TierChanged, listeners.tiers)
     found.on(CareDue, listeners.care)
     found.on(CustomerScored, listeners.scores)
@@ -77,6 +80,13 @@ class Listeners:
         }
         tags = [tag for each in deliveries for tag in told.customer_kind_from_proto(each)]
         await take_customers(transaction, registered, tags)
+
+    async def transfers(
+        self, transaction: Transaction, deliveries: Sequence[Delivery[member.PointsTransferred]]
+    ) -> None:
+        """No customer event: only who has how many points."""
+        tags = [tag for each in deliveries for tag in told.transferred_points_from_proto(each)]
+        await take_facts(transaction, self._live, [], tags)
 
     async def tiers(self, transaction: Transaction, deliveries: Sequence[Delivery[member.TierChanged]]) -> None:
         await take_tiers(transaction, self._live, [told.tier_from_proto(each) for each in deliveries])

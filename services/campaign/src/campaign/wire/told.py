@@ -4,7 +4,7 @@ Each event keeps the source and identity under which it was told, so that a rede
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from chassis.consumers import Delivery
@@ -135,6 +135,35 @@ def redeemed_points_from_proto(delivery: Delivery[member.PointsRedeemed]) -> Tol
     return Told(_event(delivery, "points_redeemed", attributes), _points_balance(delivery))
 
 
+def reversed_points_from_proto(delivery: Delivery[member.PointsReversed]) -> Told:
+    """Points given back, or less than 0 where they were taken back."""
+    m = delivery.message
+    attributes = {"points": m.points, "points_balance": m.balance_after}
+    return Told(_event(delivery, "points_reversed", attributes), _points_balance(delivery))
+
+
+def expired_points_from_proto(delivery: Delivery[member.PointsExpired]) -> Told:
+    """Points that came to their end."""
+    m = delivery.message
+    attributes = {"points": m.points, "points_balance": m.balance_after}
+    return Told(_event(delivery, "points_expired", attributes), _points_balance(delivery))
+
+
+def transferred_points_from_proto(delivery: Delivery[member.PointsTransferred]) -> list[TagValue]:
+    """What both sides have after a transfer, which is no event of either; the receiver may be of another customer."""
+    m = delivery.message
+    sides = [
+        (m.customer_id, m.from_person_id, m.from_balance_after, m.from_account_version),
+        (m.to_customer_id or m.customer_id, m.to_person_id, m.to_balance_after, m.to_account_version),
+    ]
+    return [
+        replace(tag, customer_id=customer_id_from_proto(customer_id))
+        for customer_id, person_id, balance, version in sides
+        if m.program_id in ("", "general") and not person_id
+        for tag in _tags(delivery, {"points_balance": balance}, sequence=version)
+    ]
+
+
 def tier_from_proto(delivery: Delivery[member.TierChanged]) -> State[TierHeld]:
     """A tier of higher or lower rank is an event; the first one, and one of equal rank, is not."""
     m = delivery.message
@@ -197,7 +226,12 @@ def customer_kind_from_proto(delivery: Delivery[member.CustomerRegistered]) -> l
     return [] if kind is None else _tags(delivery, {"customer_kind": kind}, sequence=delivery.message.revision)
 
 
-def _points_balance(delivery: Delivery[member.PointsEarned] | Delivery[member.PointsRedeemed]) -> list[TagValue]:
+def _points_balance(
+    delivery: Delivery[member.PointsEarned]
+    | Delivery[member.PointsRedeemed]
+    | Delivery[member.PointsReversed]
+    | Delivery[member.PointsExpired],
+) -> list[TagValue]:
     """The customer's balance is that of its general membership as a whole. Points of a person or of another program are
     none of it; an event told before programs were named is of the general one."""
     m = delivery.message
