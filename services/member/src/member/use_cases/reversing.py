@@ -144,25 +144,27 @@ def _told(
         return last
     changes: dict[MemberId, int] = {}
     balances: dict[MemberId, PointsBalance] = {}
-    for posted in (each for each in steps if isinstance(each, Posted)):
-        _tell(transaction, posted, known)
+    done = [each for each in steps if isinstance(each, Posted)]
+    for posted in done:
         balances |= points.balances_after(posted)
         for member_id, change in points.moved(posted).items():
             changes[member_id] = changes.get(member_id, 0) + change
-    undone = [
-        Undone(known[member_id].holder, change, balances[member_id])
-        for member_id, change in changes.items()
-        if change or len(steps) == 1
-    ]
+    if len(done) > 1:
+        changes = {member_id: change for member_id, change in changes.items() if change}
+    for posted in done:
+        _tell(transaction, posted, {member_id: known[member_id] for member_id in changes})
+    undone = [Undone(known[member_id].holder, change, balances[member_id]) for member_id, change in changes.items()]
     return Reversed(last.source, tuple(undone), last.reversed_amount)
 
 
-def _tell(transaction: Transaction, posted: Posted, known: Mapping[MemberId, Member]) -> None:
+def _tell(transaction: Transaction, posted: Posted, of: Mapping[MemberId, Member]) -> None:
     for balance, change in points.last_steps(posted):
+        if balance.member_id not in of:
+            continue
         transaction.emit(
             PointsReversed(
                 balance.member_id,
-                known[balance.member_id].holder,
+                of[balance.member_id].holder,
                 change,
                 balance_after=balance.balance,
                 transaction_id=posted.source,
