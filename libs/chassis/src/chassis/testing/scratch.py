@@ -22,13 +22,15 @@ _HOLD = "hold"
 
 
 @contextmanager
-def scratch_folder() -> Iterator[Path]:
-    """A folder into which every user may walk (root's PostgreSQL runs as another), deleted at the end.
+def scratch_folder(*, room_bytes: int = _ROOM_BYTES) -> Iterator[Path]:
+    """A folder into which every user may walk (root's PostgreSQL runs as another), deleted at the end; in memory if so
+    much is free there.
 
     What a killed run has left, which would take memory until the machine's next start, is deleted by the next run: who
     uses a folder holds a lock on a file in it, and a lock ends with its process.
     """
-    parent = owned_folder(_place() / f"touchstone-tests-{os.geteuid()}", 0o711)
+    place = _MEMORY if _room_bytes() >= room_bytes else Path(tempfile.gettempdir())
+    parent = owned_folder(place / f"touchstone-tests-{os.geteuid()}", 0o711)
     with _locked(parent / "lock"):
         _remove_abandoned(parent)
         folder = Path(tempfile.mkdtemp(prefix="run-", dir=parent))
@@ -38,12 +40,9 @@ def scratch_folder() -> Iterator[Path]:
     try:
         yield folder
     finally:
-        shutil.rmtree(folder)
-        hold.close()
-
-
-def _place() -> Path:
-    return _MEMORY if _room_bytes() >= _ROOM_BYTES else Path(tempfile.gettempdir())
+        with _locked(parent / "lock"):
+            shutil.rmtree(folder)
+            hold.close()
 
 
 def _room_bytes() -> int:
