@@ -1,6 +1,6 @@
 """Clubs, merchants and items of the shop to test with, and their use cases as one step each."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -150,10 +150,13 @@ def sale(verification_id: VerificationId, amount_minor: int = 1000, **changes: A
     return Sale(verification_id, **values | changes)
 
 
-async def sell(work: Work, wanted: Sale, *, subject: str = SUBJECT) -> MerchantLine:
-    """A sale recorded by a till."""
+async def sell(
+    work: Work, wanted: Sale, *, subject: str = SUBJECT, back: timedelta = timedelta(days=365)
+) -> MerchantLine:
+    """A sale recorded by a till, which is dated up to a year before the code was verified."""
     command = merchant_sales.RecordSale(subject, wanted)
-    return await work.run(lambda transaction: merchant_sales.record_sale(transaction, command, calendar=CALENDAR))
+    record = partial(merchant_sales.record_sale, calendar=CALENDAR, back=back, ahead=timedelta(minutes=5))
+    return await work.run(lambda transaction: record(transaction, command))
 
 
 async def take_back(work: Work, receipt_number: str, *, on: int = 4, subject: str = SUBJECT) -> MerchantLine:

@@ -108,6 +108,7 @@ async def test_a_code_is_told_once_and_is_in_no_table(served: Serving, boss: Stu
         assert told_code.code.encode().hex() not in text
 
 
+@pytest.mark.parametrize("settings", [DATED_LONG_AGO])
 async def test_a_till_learns_the_tier_but_never_who_it_is(served: Serving, boss: Stubs) -> None:
     await become_member(boss)
     discount = merchants_pb.MerchantDiscount(tier_id="standard", basis_points=1000)
@@ -136,6 +137,7 @@ async def test_a_till_learns_the_tier_but_never_who_it_is(served: Serving, boss:
     assert (await refused(till_of(served, "x"), "GetSettlement", SETTLED())).reason == "TOKEN_OF_NO_MERCHANT"
 
 
+@pytest.mark.parametrize("settings", [DATED_LONG_AGO])
 async def test_a_settlement_is_paged_with_the_totals_of_all(served: Serving, boss: Stubs) -> None:
     await become_member(boss)
     await boss.merchants.PutMerchant(merchant_request(subjects=["till-1"]))

@@ -269,6 +269,23 @@ async def test_discounts_are_cut_to_the_caps_of_a_sale_and_of_a_month(work: Work
     assert line.discount_minor == 40
 
 
+async def test_a_sale_is_dated_by_its_verification(work: Work, clock: Clock) -> None:
+    await silver(work, "c-1")
+    await put_merchant(work, merchant(month_discount_cap_minor=60))
+    hour, moment = timedelta(hours=1), timedelta(microseconds=1)
+    seen, before = await verified(work), clock.now
+    clock.now += timedelta(hours=2)
+    for at in (before - timedelta(days=40), before - hour - moment, clock.now + timedelta(minutes=5) + moment):
+        with pytest.raises(InvalidArgument) as refused:
+            await sell(work, sale(seen, occurred_at=at), back=hour)
+        assert [each.field for each in refused.value.violations] == ["occurred_at"]
+    first = sale(seen, occurred_at=before - hour)
+    assert (await sell(work, first, back=hour)).discount_minor == 50
+    clock.now += SALE_WITHIN
+    assert (await sell(work, first, back=hour)).discount_minor == 50
+    assert (await sell(work, sale(await verified(work), occurred_at=clock.now), back=hour)).discount_minor == 10
+
+
 async def test_a_month_has_one_cap_for_sales_made_at_once(work: Work) -> None:
     await silver(work, "c-1")
     await put_merchant(work, merchant(month_discount_cap_minor=120))

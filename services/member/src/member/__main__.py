@@ -29,6 +29,8 @@ def build(parts: Parts[MemberSettings]) -> Served:
     """The service's parts, put together."""
     work = parts.work
     calendar, zone = Calendar(parts.settings.zone), parts.settings.business_timezone
+    back, ahead = parts.settings.member_time_back, parts.settings.member_time_ahead
+    merchants = api.MerchantApi(work, calendar, back=back, ahead=ahead)
     return Served(
         servicers=[
             _servicer("CustomerService", add_CustomerServiceServicer_to_server, api.CustomerApi(work)),
@@ -51,7 +53,7 @@ def build(parts: Parts[MemberSettings]) -> Served:
             _servicer("TaskService", add_TaskServiceServicer_to_server, api.TaskApi(work, calendar)),
             _servicer("ActivityService", add_ActivityServiceServicer_to_server, api.ActivityApi(work, calendar)),
             _servicer("ClubService", add_ClubServiceServicer_to_server, api.ClubApi(work, calendar)),
-            _servicer("MerchantService", add_MerchantServiceServicer_to_server, api.MerchantApi(work, calendar)),
+            _servicer("MerchantService", add_MerchantServiceServicer_to_server, merchants),
             _servicer("ShopService", add_ShopServiceServicer_to_server, api.ShopApi(work, calendar)),
         ],
         handlers=handlers(calendar),

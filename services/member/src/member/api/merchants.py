@@ -1,5 +1,6 @@
 """MerchantService: alliance merchants, the codes by which they know members, their sales and settlements."""
 
+from datetime import timedelta
 from functools import partial
 from typing import Any
 
@@ -24,9 +25,10 @@ _VERIFY = one(merchants.verify_code, wire.verified_to_proto)
 class MerchantApi(pb_grpc.MerchantServiceServicer):
     """The calls of MerchantService."""
 
-    def __init__(self, work: Work, calendar: Calendar) -> None:
+    def __init__(self, work: Work, calendar: Calendar, *, back: timedelta, ahead: timedelta) -> None:
         self._work = work
         self._calendar = calendar
+        self._record = partial(merchant_sales.record_sale, calendar=calendar, back=back, ahead=ahead)
 
     async def PutMerchant(
         self, request: pb.PutMerchantRequest, context: ServicerContext[Any, Any]
@@ -84,7 +86,7 @@ class MerchantApi(pb_grpc.MerchantServiceServicer):
         def render(line: MerchantLine) -> pb.RecordMerchantSaleResponse:
             return pb.RecordMerchantSaleResponse(line=wire.line_to_proto(line))
 
-        act = one(partial(merchant_sales.record_sale, calendar=self._calendar), render)
+        act = one(self._record, render)
         asked = ask(request, wire.sale_from_proto(request))
         return await self._work.answer("record_merchant_sale", asked, act, pb.RecordMerchantSaleResponse)
 

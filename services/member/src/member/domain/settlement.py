@@ -2,12 +2,12 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import NewType
 
 from chassis.calendar import Calendar, Period, Span
-from chassis.errors import AlreadyExists, NotFound, Refusal
+from chassis.errors import AlreadyExists, InvalidArgument, NotFound, Refusal
 from chassis.money import MAX_BASIS_POINTS, Money
 
 from member.domain.membership import Holder, MemberId
@@ -188,6 +188,15 @@ def check_sale(sale: Sale, merchant: Merchant) -> None:
         raise CurrencyNotSettled(sale.amount.currency)
     if merchant.product_families and sale.product_family not in merchant.product_families:
         raise FamilyNotCovered(sale.product_family)
+
+
+def check_date(sale: Sale, verification: Verification, *, told_at: datetime, back: timedelta, ahead: timedelta) -> None:
+    """Refuses, with InvalidArgument, a sale dated otherwise than while its verification was good, and before it was told
+    of, give or take how far clocks may be apart: who chose the date would choose the month whose cap it counts in."""
+    if verification.verified_at - sale.occurred_at > back:
+        raise InvalidArgument("occurred_at", "must not lie before the code was verified")
+    if sale.occurred_at > min(verification.expires_at, told_at) + ahead:
+        raise InvalidArgument("occurred_at", "must not lie in the future, nor after the verification's end")
 
 
 def discount_of(amount_minor: int, merchant: Merchant, basis_points: int, *, given_in_month_minor: int) -> int:

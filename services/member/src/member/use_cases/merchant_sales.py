@@ -2,7 +2,7 @@
 
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from chassis.calendar import Calendar, Period
 from chassis.errors import Refusal
@@ -25,6 +25,7 @@ from member.domain.settlement import (
     SaleReversed,
     VerificationNotFound,
     VerificationUsed,
+    check_date,
     check_sale,
     line_of,
     settled_at,
@@ -56,12 +57,15 @@ class ReverseSale:
     occurred_at: datetime
 
 
-async def record_sale(transaction: Transaction, command: RecordSale, *, calendar: Calendar) -> MerchantLine:
+async def record_sale(
+    transaction: Transaction, command: RecordSale, *, calendar: Calendar, back: timedelta, ahead: timedelta
+) -> MerchantLine:
     """Record a sale, work out its discount, and give its points. The same receipt again, under whatever request, is
-    the sale that is there.
+    the sale that is there. Its date may lie so far `back` of the verification and `ahead` of its end and of now.
 
     Refuses TokenOfNoMerchant, ReceiptReused for another sale under a number, CurrencyNotSettled, FamilyNotCovered,
-    VerificationNotFound also where it is no longer good or another merchant's, VerificationUsed.
+    VerificationNotFound also where it is no longer good or another merchant's, VerificationUsed; InvalidArgument for a
+    date that is not about the verification's.
     """
     connection, sale = transaction.connection, command.sale
     merchant = await merchant_of(connection, command.subject)
@@ -74,6 +78,7 @@ async def record_sale(transaction: Transaction, command: RecordSale, *, calendar
     check_sale(sale, merchant)
     if verification.expires_at <= transaction.recorded_at:
         raise VerificationNotFound(sale.verification_id)
+    check_date(sale, verification, told_at=transaction.recorded_at, back=back, ahead=ahead)
     line = await _line(transaction, merchant, verification, sale=sale, calendar=calendar)
     if not await settlements.insert_line(connection, line, recorded_at=transaction.recorded_at):
         before = await _recorded_before(transaction, merchant, sale)
