@@ -6,8 +6,6 @@ pgbench sends them, with other names and numbers, on accounts of its own in a da
 """
 
 import itertools
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import partial
 from statistics import median
@@ -56,7 +54,7 @@ from benchmarks.serving import (
     servers,
     with_empty_method,
 )
-from benchmarks.serving.statements import CLIENT, NUMBER, script_of, written_down
+from benchmarks.serving.statements import CLIENT, NUMBER, naming, script_of, written_down
 
 CUSTOMERS = 2_000
 BATCH = 100
@@ -140,7 +138,7 @@ async def _script(database: Database, nats_url: str) -> str:
     asks = [_ask(slot) for slot in range(BATCH)]
     ids = (f"e-{ROUND}-{CLIENT}-{NUMBER}-{number}" for number in itertools.count())
     async with written_down(engine) as sent:
-        with _naming(outbox, ids):
+        with naming(outbox, ids):
             outcomes = await work.answer_many("earn_points", asks, give, pb.EarnPointsResponse)
     assert all(isinstance(outcome, pb.EarnPointsResponse) for outcome in outcomes), outcomes
     await engine.dispose()
@@ -162,20 +160,9 @@ async def _enrol(transaction: Transaction, *, name: str) -> None:
     ]
     await upsert_customers(transaction, [UpsertCustomer(each) for each in customers])
     ids = iter([f"m-{name}-{slot}" for slot in range(BATCH)])
-    with _naming(memberships, ids):
+    with naming(memberships, ids):
         commands = [memberships.EnrolCustomer(Holder(each.customer_id, GENERAL), JANUARY) for each in customers]
         await memberships.enrol_customers(transaction, commands)
-
-
-@contextmanager
-def _naming(module: Any, names: Iterator[str]) -> Iterator[None]:
-    """While it lasts, what the module makes is named by us, so that the names carry the marks."""
-    made = module.new_id
-    module.new_id = lambda: next(names)
-    try:
-        yield
-    finally:
-        module.new_id = made
 
 
 async def enrol(channel: grpc.aio.Channel, count: int) -> None:

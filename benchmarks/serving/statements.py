@@ -7,8 +7,8 @@ are never constants, which PostgreSQL would read once when it plans.
 """
 
 import re
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -48,6 +48,17 @@ async def written_down(engine: AsyncEngine) -> AsyncIterator[list[Sent]]:
         event.remove(engine.sync_engine, *through)
         event.remove(engine.sync_engine.pool, *logging)
         event.remove(engine.sync_engine.pool, *silent)
+
+
+@contextmanager
+def naming(module: Any, names: Iterator[str]) -> Iterator[None]:
+    """While it lasts, what the module makes is named by us, so that the names carry the marks."""
+    made = module.new_id
+    module.new_id = lambda: next(names)
+    try:
+        yield
+    finally:
+        module.new_id = made
 
 
 def script_of(sent: Sequence[Sent], counters: Mapping[int, str]) -> str:
