@@ -79,6 +79,9 @@ CHANGES = {
     "charges": "UPDATE charges SET description = 'x'",
     "bills": "UPDATE bills SET due_at = issued_at",
     "bill_payments": "UPDATE bill_payments SET paid_at = recorded_at",
+    "payment_steps": "UPDATE payment_steps SET because = 'x'",
+    "payment_chargebacks": "UPDATE payment_chargebacks SET owed_minor = 0",
+    "top_up_attempts": "UPDATE top_up_attempts SET attempt = attempt + 1",
     "ledger_entries": "UPDATE ledger_entries SET amount = 0",
     "ledger_transactions": "UPDATE ledger_transactions SET kind = 'x'",
 }

@@ -2,6 +2,7 @@
 
 from sqlalchemy.ext.asyncio import AsyncConnection as Connection
 
+from billing.store import payment_tables
 from billing.store.tables import METADATA
 
-__all__ = ["METADATA", "Connection"]
+__all__ = ["METADATA", "Connection", "payment_tables"]
