@@ -4,7 +4,6 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from billing.domain.account import Crossing
 from billing.domain.bill import BillAlreadyPaid, BillNotFound, BillState
 from billing.domain.facts import (
     AccountCharged,
@@ -20,7 +19,7 @@ from billing.domain.ids import AccountId, BillId, CustomerId
 from billing.domain.movement import Movement, bill_payment
 from billing.domain.plan import BillPlan, PlanCurrencyDiffers
 from billing.domain.settlement import Demand, demands, settle
-from billing.domain.threshold import Booked, Turn, amount_to_ask, observe
+from billing.domain.threshold import Booked, Crossing, Turn, amount_to_ask, observe
 from chassis.errors import InvalidArgument
 from chassis.money import AMOUNT_MAX, Money
 from hypothesis import given

@@ -1,13 +1,15 @@
 """Accounts: who pays, in which currency, by which plan, and whether the present stay below a threshold was billed."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
+from enum import StrEnum
 from typing import NamedTuple
 
 from chassis.errors import AlreadyExists, InvalidArgument, NotFound
 from chassis.money import Money, check_currency
 
 from billing.domain.ids import AccountId, CustomerId, PlanId
+from billing.domain.threshold import Crossing
 
 
 class AccountNotFound(NotFound):
@@ -18,11 +20,39 @@ class AccountExists(AlreadyExists):
     """BOSS's account number is in use."""
 
 
-class Crossing(NamedTuple):
-    """The debit that took a balance below its threshold; it stands until the balance is back at that threshold."""
+class AccountState(StrEnum):
+    """Whether an account is served."""
+
+    ACTIVE = "active"
+    SUSPENDED = "suspended"
+
+
+class Because(StrEnum):
+    """Why an account's state is what it is."""
+
+    OVERDUE = "overdue"
+    OPERATOR = "operator"
+    RESTORED = "restored"
+
+
+class Service(NamedTuple):
+    """Whether an account is served, since when and why; `revision` rises with every change."""
+
+    state: AccountState = AccountState.ACTIVE
+    revision: int = 0
+    because: Because | None = None
+    since: datetime | None = None
+
+
+AS_OPENED = Service()
+"""An account that was never suspended."""
+
+
+class DayThreshold(NamedTuple):
+    """A threshold that follows the spend, as worked out for one day."""
 
     threshold_minor: int
-    account_version: int
+    day: date
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +65,9 @@ class Account:
     plan_id: PlanId | None
     opened_at: datetime
     crossing: Crossing | None = None
+    service: Service = AS_OPENED
+    day_threshold: DayThreshold | None = None
+    overdue_at: datetime | None = None
 
     @property
     def below_threshold(self) -> bool:

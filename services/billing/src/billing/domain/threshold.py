@@ -1,23 +1,88 @@
-"""The threshold machine: one bill for each stay of a balance below its threshold.
+"""The threshold machine: one bill for each stay of an account below its threshold.
 
-An account is *armed* or *crossed*. Armed, a debit that leaves the balance below the plan's threshold crosses: one bill.
-Crossed, nothing more is billed, however deep the balance falls, until it is back at or above the threshold it crossed;
-then the account is armed again. A plan that changes meanwhile acts on the next crossing.
-Credits never cross, so an account that starts at 0 gets its first bill with its first debit, not by being opened.
+What is compared with the threshold is the **measure**: balance and credit limit together. An account is *armed* or
+*crossed*. Armed, a step that lowers the measure and leaves it below the threshold crosses: one bill. Crossed, nothing
+more is billed, however deep it falls, until the measure is back at or above the threshold it crossed; then the account
+is armed again. Credits never cross, so an account that starts at 0 gets its first bill with its first debit.
+
+A recurring charge that the account cannot pay is a step as well: what is due counts as gone, and the account has to
+come back to its threshold with that on top.
 """
 
+from datetime import datetime
 from enum import StrEnum
 from typing import NamedTuple
 
-from billing.domain.account import Crossing
+from billing.domain.ids import AccountId, TransactionId
+
+
+class CrossingCause(StrEnum):
+    """What took an account below its threshold."""
+
+    DEBIT = "debit"
+    EXPIRY = "expiry"
+    PLAN = "plan"
+    CREDIT_LIMIT = "credit_limit"
+    DUE_CHARGE = "due_charge"
+
+
+class Crossing(NamedTuple):
+    """One stay below a threshold: it stands until the measure is back at `threshold_minor`.
+
+    `account_version` is that of the step that crossed, or the last before it where the balance did not move.
+    """
+
+    threshold_minor: int
+    account_version: int
+    cause: CrossingCause = CrossingCause.DEBIT
+    crossed_at: datetime | None = None
+    bill_at: datetime | None = None
+    """When the bill is due to be issued; None once it is."""
 
 
 class Turn(StrEnum):
-    """What one movement of the balance did to the machine."""
+    """What one step did to the machine."""
 
     NONE = "none"
     CROSSED = "crossed"
     RESTORED = "restored"
+
+
+class Step(NamedTuple):
+    """One change of an account's measure, or of what it is compared with, in the order of booking; in minor units.
+
+    `due_minor` is what a refused recurring charge asks for. `transaction_id` is the ledger's, None where it booked
+    nothing.
+    """
+
+    account_id: AccountId
+    cause: CrossingCause
+    measured_before: int
+    measured_after: int
+    balance_after: int
+    account_version: int
+    occurred_at: datetime
+    due_minor: int = 0
+    transaction_id: TransactionId | None = None
+
+    @property
+    def measure(self) -> int:
+        """Balance and credit limit together after the step, with what is due still there."""
+        return self.measured_after + self.due_minor
+
+    @property
+    def credit_limit(self) -> int:
+        """The credit limit after the step."""
+        return self.measure - self.balance_after
+
+
+class Turned(NamedTuple):
+    """A step and what the machine made of it; `met_minor` is the threshold crossed or come back to."""
+
+    step: Step
+    turn: Turn
+    crossing: Crossing | None
+    met_minor: int = 0
 
 
 class Booked(NamedTuple):
@@ -34,6 +99,21 @@ class Observed(NamedTuple):
     crossing: Crossing | None
     turn: Turn
     threshold_minor: int = 0
+
+
+def take(crossing: Crossing | None, threshold_minor: int | None, step: Step) -> Turned:
+    """Take the machine over one step, as it was booked under the account's lock; `threshold_minor` is the one in force
+    at the step's business time, None without a plan."""
+    if crossing is not None:
+        if step.measure < crossing.threshold_minor:
+            return Turned(step, Turn.NONE, crossing)
+        return Turned(step, Turn.RESTORED, None, crossing.threshold_minor)
+    if threshold_minor is None or step.measured_after >= threshold_minor:
+        return Turned(step, Turn.NONE, None)
+    if step.measured_after >= step.measured_before and step.cause is not CrossingCause.PLAN:
+        return Turned(step, Turn.NONE, None)
+    met = threshold_minor + step.due_minor
+    return Turned(step, Turn.CROSSED, Crossing(met, step.account_version, step.cause, step.occurred_at), met)
 
 
 def observe(crossing: Crossing | None, threshold_minor: int | None, booked: Booked) -> Observed:

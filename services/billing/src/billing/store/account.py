@@ -7,8 +7,9 @@ from typing import Any
 from sqlalchemy import ARRAY, Row, Text, any_, bindparam, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from billing.domain.account import Account, Crossing
+from billing.domain.account import Account
 from billing.domain.ids import AccountId, CustomerId, PlanId
+from billing.domain.threshold import Crossing
 from billing.store.tables import ACCOUNTS
 
 _ADD = text("""
