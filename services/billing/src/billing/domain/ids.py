@@ -9,3 +9,7 @@ BillId = NewType("BillId", str)
 ChargeId = NewType("ChargeId", str)
 TransactionId = NewType("TransactionId", str)
 """A transaction of the ledger, named after its cause, e.g. `charge:<charge id>`."""
+ProductId = NewType("ProductId", str)
+DiscountId = NewType("DiscountId", str)
+OrderId = NewType("OrderId", str)
+SubscriptionId = NewType("SubscriptionId", str)
