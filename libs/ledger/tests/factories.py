@@ -62,12 +62,35 @@ def pass_on(source: str, amount: int, *, on: float = 0) -> Post:
     return Post(source=Source(source), kind="transfer", occurred_at=day(on), entries=entries)
 
 
-def draw(source: str, payers: Sequence[str], amount: int | None = None, *, on: float = 0, to: str = BEN) -> Draw:
-    names = tuple(AccountId(payer) for payer in payers)
-    return Draw(source=Source(source), kind="draw", occurred_at=day(on), payers=names, to=AccountId(to), amount=amount)
+def draw(
+    source: str,
+    payers: Sequence[str],
+    amount: int | None = None,
+    *,
+    on: float = 0,
+    to: str = BEN,
+    at_least: int | None = None,
+) -> Draw:
+    return Draw(
+        source=Source(source),
+        kind="draw",
+        occurred_at=day(on),
+        payers=tuple(AccountId(payer) for payer in payers),
+        to=AccountId(to),
+        amount=amount,
+        at_least=at_least,
+    )
 
 
-def hold(source: str, amount: int, *, on: float = 0, expires: float = 10, account: str = ANNA) -> MakeHold:
+def hold(
+    source: str,
+    amount: int,
+    *,
+    on: float = 0,
+    expires: float = 10,
+    account: str = ANNA,
+    at_least: int | None = None,
+) -> MakeHold:
     return MakeHold(
         source=Source(source),
         kind="hold",
@@ -75,6 +98,7 @@ def hold(source: str, amount: int, *, on: float = 0, expires: float = 10, accoun
         account=AccountId(account),
         amount=amount,
         expires_at=day(expires),
+        at_least=at_least,
     )
 
 

@@ -13,6 +13,7 @@ from .factories import REDEEMED, add, confirm, day, draw, earn, hold, release, r
 from .model import Household
 
 AMOUNTS = st.integers(1, 40)
+LEAST = st.none() | st.integers(1, 45)
 LIFETIMES = st.sampled_from([1, 2, 5, 5, 9, None])
 REGRANTS = st.sampled_from([0, 0, 3])
 LATE = st.sampled_from([0, 0, 0, 1, 4])
@@ -93,17 +94,17 @@ class LedgerMachine(RuleBasedStateMachine):
         refusal = self.model.draw(name, [giver], receiver, amount, at=day(on))
         self.ask(draw(name, [giver], amount, on=on, to=receiver), refusal)
 
-    @rule(first=WHO, amount=AMOUNTS)
-    def pay_together(self, first: int, amount: int) -> None:
+    @rule(first=WHO, amount=st.none() | AMOUNTS, least=LEAST)
+    def pay_together(self, first: int, amount: int | None, least: int | None) -> None:
         name, payers = self.name("pool"), [self.accounts[first], self.accounts[1 - first]]
-        refusal = self.model.draw(name, payers, None, amount, at=day(self.now))
-        self.ask(draw(name, payers, amount, on=self.now, to=REDEEMED), refusal)
+        refusal = self.model.draw(name, payers, None, amount, at=day(self.now), least=least)
+        self.ask(draw(name, payers, amount, on=self.now, to=REDEEMED, at_least=least), refusal)
 
-    @rule(who=WHO, amount=AMOUNTS, lifetime=st.integers(1, 6), late=LATE)
-    def hold(self, who: int, amount: int, lifetime: int, late: int) -> None:
+    @rule(who=WHO, amount=AMOUNTS, least=LEAST, lifetime=st.integers(1, 6), late=LATE)
+    def hold(self, who: int, amount: int, least: int | None, lifetime: int, late: int) -> None:
         name, on, account = self.name("hold"), self.now - late, self.accounts[who]
-        refusal = self.model.hold(name, account, amount, at=day(on), expires=day(on + lifetime))
-        self.ask(hold(name, amount, on=on, expires=on + lifetime, account=account), refusal)
+        refusal = self.model.hold(name, account, amount, at=day(on), expires=day(on + lifetime), least=least)
+        self.ask(hold(name, amount, on=on, expires=on + lifetime, account=account, at_least=least), refusal)
 
     @rule(amount=st.none() | AMOUNTS, late=LATE, data=st.data())
     def confirm(self, amount: int | None, late: int, data: st.DataObject) -> None:

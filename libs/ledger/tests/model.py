@@ -107,6 +107,13 @@ class Refused(Exception):
     """The name of the refusal."""
 
 
+def _granted(asked: int | None, least: int | None, free: int) -> int:
+    """All that is asked, which None says is all there is; or, where less will do, what there is."""
+    if free < (least or asked or 1):
+        raise Refused("InsufficientBalance")
+    return free if asked is None else min(asked, free)
+
+
 class Household:
     """Several accounts. Every act returns the name of the refusal, or None."""
 
@@ -152,14 +159,23 @@ class Household:
 
         self._act(at, [who], act)
 
-    def draw(self, name: str, payers: Sequence[str], to: str | None, amount: int | None, *, at: datetime) -> str | None:
+    def draw(
+        self,
+        name: str,
+        payers: Sequence[str],
+        to: str | None,
+        amount: int | None,
+        *,
+        at: datetime,
+        least: int | None = None,
+    ) -> str | None:
         """Points to another account, or out of the household where `to` is None."""
+        if least and amount and least > amount:
+            return "InvalidArgument"
 
         def act(new: Household) -> None:
             free = {who: max(new.purses[who].available - new.purses[who].floor, 0) for who in payers}
-            wanted = sum(free.values()) if amount is None else amount
-            if wanted > sum(free.values()) or not wanted:
-                raise Refused("InsufficientBalance")
+            wanted = _granted(amount, least, sum(free.values()))
             stack: list[tuple[str, Token | None]] = []
             for who in payers:
                 part = min(free[who], wanted - len(stack))
@@ -171,14 +187,18 @@ class Household:
 
         return self._act(at, payers if to is None else [*payers, to], act)
 
-    def hold(self, name: str, who: str, amount: int, *, at: datetime, expires: datetime) -> str | None:
+    def hold(
+        self, name: str, who: str, amount: int, *, at: datetime, expires: datetime, least: int | None = None
+    ) -> str | None:
+        if least and least > amount:
+            return "InvalidArgument"
+
         def act(new: Household) -> None:
             purse = new.purses[who]
-            if amount > purse.available - purse.floor:
-                raise Refused("InsufficientBalance")
-            new.holds[name] = ModelHold(who, purse.take(amount), expires)
-            purse.held += amount
-            new._note(at, who, 0, amount)
+            granted = _granted(amount, least, purse.available - purse.floor)
+            new.holds[name] = ModelHold(who, purse.take(granted), expires)
+            purse.held += granted
+            new._note(at, who, 0, granted)
 
         return self._act(at, [who], act)
 

@@ -137,6 +137,23 @@ def test_a_hold_takes_from_available_and_leaves_the_balance(books: Books) -> Non
     assert isinstance(refused(books, spend("s", 41)), InsufficientBalance)
 
 
+def test_a_hold_that_may_be_smaller_takes_what_there_is(books: Books) -> None:
+    (_, held) = posted(books, add("a", 100), hold("h", 150, at_least=100))
+    assert held.lines[0].held_change == 100
+    assert isinstance(refused(books, hold("h2", 5, at_least=1)), InsufficientBalance)
+    for at_least in (0, 6):
+        refusal = refused(books, hold("h3", 5, at_least=at_least))
+        assert isinstance(refusal, InvalidArgument)
+        assert refusal.violations[0].field == "at_least"
+
+
+def test_a_draw_that_may_be_smaller_takes_what_there_is(books: Books) -> None:
+    posted(books, add("a", 10), add("b", 20, account=BEN))
+    assert isinstance(refused(books, draw("d", [ANNA, BEN], 40, to=REDEEMED, at_least=31)), InsufficientBalance)
+    (drawn,) = posted(books, draw("d", [ANNA, BEN], 40, to=REDEEMED, at_least=30))
+    assert [(line.account, line.amount) for line in drawn.lines] == [(ANNA, -10), (BEN, -20)]
+
+
 def test_a_capture_takes_a_part_and_frees_the_rest(books: Books) -> None:
     posted(books, earn("e1", 50, expires=30), earn("e2", 50, expires=40), hold("h", 80))
     (captured,) = posted(books, confirm("c", "h", 60, on=1))

@@ -81,21 +81,28 @@ class Post(Command):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Draw(Command):
     """Take `amount` (all that is available when None) from `payers` in their order, each as far as it goes, and give
-    it to `to`. What was in lots arrives there in lots of the same terms, unless `to` is a system account."""
+    it to `to`. What was in lots arrives there in lots of the same terms, unless `to` is a system account.
+
+    With `at_least` what there is will do, up to `amount`, and less than that much is refused."""
 
     payers: tuple[AccountId, ...]
     to: AccountId
     amount: int | None = None
+    at_least: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MakeHold(Command):
     """Set an amount aside until `expires_at` (exclusive). The source is the hold's id. Its lots are set aside with it,
-    so what is held does not expire while the hold is open."""
+    so what is held does not expire while the hold is open.
+
+    With `at_least` what there is will do, up to `amount`, and less than that much is refused; the line says how much it
+    came to."""
 
     account: AccountId
     amount: int
     expires_at: datetime
+    at_least: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -188,7 +188,8 @@ class Draft:
         if command.expires_at <= command.occurred_at:
             raise InvalidArgument("expires_at", "must be after occurred_at")
         account = self._settled(command.account, command.occurred_at)
-        line = account.hold(HoldId(command.source), command.amount, command.expires_at)
+        amount = _as_far_as_it_goes(command.amount, command.at_least, account.available)
+        line = account.hold(HoldId(command.source), amount, command.expires_at)
         return _posted(command, account.asset, [line])
 
     def _confirm_hold(self, command: ConfirmHold) -> Posted:
@@ -229,7 +230,7 @@ class Draft:
             raise InvalidArgument("payers", "must be accounts, each named once, and not the one that receives")
         payers = [self._settled(payer, command.occurred_at) for payer in command.payers]
         available = sum(max(payer.available, 0) for payer in payers)
-        amount = available if command.amount is None else command.amount
+        amount = _as_far_as_it_goes(command.amount, command.at_least, available)
         if amount > available or (command.amount is None and not available):
             raise insufficient(payers, max(amount, 1))
         _check_amount("amount", amount)
@@ -341,6 +342,17 @@ def _posted(command: Command, asset: Asset, lines: Sequence[Line], system_lines:
 def _check_amount(name: str, amount: int) -> None:
     if not 0 < amount <= AMOUNT_LIMIT:
         raise InvalidArgument(name, f"must be from 1 to {AMOUNT_LIMIT}")
+
+
+def _as_far_as_it_goes(asked: int | None, at_least: int | None, available: int) -> int:
+    """What is to be taken of the amount asked, None being all there is. Where less will do, what there is, but no less
+    than `at_least`."""
+    wished = available if asked is None else asked
+    if at_least is None:
+        return wished
+    if not 0 < at_least <= (AMOUNT_LIMIT if asked is None else asked):
+        raise InvalidArgument("at_least", "must be from 1 to the amount")
+    return max(at_least, min(available, wished))
 
 
 def _check_asset(account: Account, asset: Asset) -> None:
