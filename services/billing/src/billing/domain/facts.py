@@ -18,7 +18,7 @@ from billing.domain.threshold import Turn
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _OfAccount:
+class OfAccount:
     """What every fact of billing tells: of which account, whose, and when."""
 
     account_id: AccountId
@@ -32,14 +32,14 @@ class _OfAccount:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class AccountOpened(_OfAccount):
+class AccountOpened(OfAccount):
     """An account was opened."""
 
     currency: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class AccountRecharged(_OfAccount):
+class AccountRecharged(OfAccount):
     """Money came in, the payment of a bill included."""
 
     amount: Money
@@ -50,7 +50,7 @@ class AccountRecharged(_OfAccount):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class AccountCharged(_OfAccount):
+class AccountCharged(OfAccount):
     """A charge was taken. A charge of zero is told as well; it has no transaction and the version of the one before."""
 
     charge_id: ChargeId
@@ -62,7 +62,7 @@ class AccountCharged(_OfAccount):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class BalanceAdjusted(_OfAccount):
+class BalanceAdjusted(OfAccount):
     """A balance was corrected; a negative amount took away."""
 
     amount: Money
@@ -72,7 +72,7 @@ class BalanceAdjusted(_OfAccount):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class BalanceFellBelowThreshold(_OfAccount):
+class BalanceFellBelowThreshold(OfAccount):
     """A debit crossed the threshold. `bill_id` is None when open bills already ask for the whole gap."""
 
     balance: Money
@@ -82,7 +82,7 @@ class BalanceFellBelowThreshold(_OfAccount):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class BalanceRestored(_OfAccount):
+class BalanceRestored(OfAccount):
     """The balance is back at or above the threshold; the next crossing is billed again."""
 
     balance: Money
@@ -91,7 +91,7 @@ class BalanceRestored(_OfAccount):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class BillIssued(_OfAccount):
+class BillIssued(OfAccount):
     """A bill was issued."""
 
     bill_id: BillId
@@ -101,7 +101,7 @@ class BillIssued(_OfAccount):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class BillPaid(_OfAccount):
+class BillPaid(OfAccount):
     """A bill was paid; its money is told by AccountRecharged."""
 
     bill_id: BillId
