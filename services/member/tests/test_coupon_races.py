@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import random
 import sys
 from collections.abc import AsyncIterator, Awaitable, Sequence
 from dataclasses import dataclass, field
@@ -30,6 +31,7 @@ from member.domain.coupon import (
 )
 from member.domain.coupon_acts import Reserved
 from member.domain.coupon_template import Limits, TemplateId
+from member.use_cases.coupon_codes import ImportCodes, Imported, import_codes
 from member.wire import FACTS
 from sqlalchemy.ext.asyncio import create_async_engine
 from touchstone.member.v1 import coupon_pb2
@@ -37,6 +39,7 @@ from touchstone.member.v1 import coupon_service_pb2 as pb
 
 from services.member.tests.calls import SCOPES, Stubs
 from services.member.tests.coupon_steps import (
+    CALENDAR,
     activated,
     claim,
     codes_made,
@@ -73,6 +76,35 @@ async def names(calls: Sequence[Awaitable[Any]]) -> list[str]:
     """What became of each, by the name of its type."""
     outcomes = await asyncio.gather(*calls)
     return [type(each[0] if isinstance(each, list) else each).__name__ for each in outcomes]
+
+
+async def test_lists_that_share_codes_name_those_that_another_has(busy: Work) -> None:
+    await activated(busy, terms())
+    shared = [f"PARTNER-{number:03}" for number in range(40)]
+
+    async def take_in(batch: int) -> Imported:
+        codes = (*random.Random(batch).sample(shared, 30), f"OWN-{batch:03}")
+        command = ImportCodes(f"list-{batch}", TemplateId("t-1"), codes, day(1), "boss")
+        return await busy.run(lambda transaction: import_codes(transaction, command, calendar=CALENDAR))
+
+    lists = await asyncio.gather(*(take_in(batch) for batch in range(8)))
+    assert sum(each.batch.codes for each in lists) == await scalar(busy, "SELECT count(*) FROM coupons") == 48
+    assert sum(each.batch.codes + len(each.known) for each in lists) == 8 * 31
+    await prove_coupons(busy)
+
+
+async def test_of_lists_with_one_id_one_is_made(busy: Work) -> None:
+    await activated(busy, terms())
+
+    async def take_in(number: int) -> Imported | Refusal:
+        command = ImportCodes("list", TemplateId("t-1"), (f"CODE-{number}",), day(1), "boss")
+        try:
+            return await busy.run(lambda transaction: import_codes(transaction, command, calendar=CALENDAR))
+        except Refusal as refusal:
+            return refusal
+
+    outcomes = await asyncio.gather(*(take_in(number) for number in range(8)))
+    assert sorted(type(each).__name__ for each in outcomes) == ["BatchAlreadyMade"] * 7 + ["Imported"]
 
 
 async def test_the_last_coupon_has_one_winner_of_two_hundred(busy: Work) -> None:

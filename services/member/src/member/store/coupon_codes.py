@@ -28,6 +28,9 @@ _COUNT_GUESSES = text("""
 """)
 
 
+_LIST_IN_TURN = text("SELECT pg_advisory_xact_lock(hashtextextended('lists of coupon codes', 0))")
+
+
 class KnownCode(NamedTuple):
     """Which coupon has a code."""
 
@@ -55,6 +58,12 @@ async def find_codes(connection: AsyncConnection, codes: Collection[str]) -> dic
         row.code: KnownCode(CouponId(row.coupon_id), TemplateId(row.template_id))
         for row in await connection.execute(asked)
     }
+
+
+async def list_in_turn(connection: AsyncConnection) -> None:
+    """From now until the transaction ends nobody else lists codes: two lists that share a code, or an id, are made one
+    after the other, and the second one sees the first. No row stands for a code that is not there yet."""
+    await connection.execute(_LIST_IN_TURN)
 
 
 async def held_back(connection: AsyncConnection, callers: Collection[str], *, at: datetime) -> set[str]:

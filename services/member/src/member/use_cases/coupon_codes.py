@@ -109,6 +109,7 @@ async def import_codes(transaction: Transaction, command: ImportCodes, *, calend
 
     BatchAlreadyMade, TemplateNotFound, TemplateNotActive, StockExhausted.
     """
+    await store.list_in_turn(transaction.connection)
     known = await store.find_codes(transaction.connection, set(command.codes))
     fresh = {code: CouponId(new_id()) for code in command.codes if code not in known}
     batch = Batch(
@@ -156,6 +157,7 @@ async def count_unknown(transaction: Transaction, *, caller: str, unknown: Seque
 
 async def _list_codes(transaction: Transaction, batch: Batch, codes: dict[CouponId, str], calendar: Calendar) -> None:
     connection = transaction.connection
+    await store.list_in_turn(connection)
     if await store.find_batch(connection, batch.batch_id) is not None:
         raise BatchAlreadyMade(batch.batch_id)
     wanted = Wanted(at=batch.occurred_at, counting=Counting.ISSUED, templates=frozenset([batch.template_id]))
