@@ -191,8 +191,8 @@ def check_sale(sale: Sale, merchant: Merchant) -> None:
 
 
 def check_date(sale: Sale, verification: Verification, *, told_at: datetime, back: timedelta, ahead: timedelta) -> None:
-    """Refuses, with InvalidArgument, a sale dated otherwise than while its verification was good, and before it was told
-    of, give or take how far clocks may be apart: who chose the date would choose the month whose cap it counts in."""
+    """Refuses, with InvalidArgument, a sale dated otherwise than while its verification was good, and before it was
+    told of, give or take how far clocks may be apart: who chose the date would choose the month of the cap."""
     if verification.verified_at - sale.occurred_at > back:
         raise InvalidArgument("occurred_at", "must not lie before the code was verified")
     if sale.occurred_at > min(verification.expires_at, told_at) + ahead:
