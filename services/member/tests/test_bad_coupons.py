@@ -1,5 +1,6 @@
 """Bad input of every method of CouponService: its field is named, and nothing is stored."""
 
+from datetime import timedelta
 from typing import Any
 
 from chassis.errors import Code
@@ -16,6 +17,7 @@ from services.member.tests.factories import day
 LARGEST = 2**63 - 1
 OUT_OF_RANGE = Timestamp(seconds=-1)
 WHEN = to_proto(day(1))
+TOO_LATE = to_proto(day(31) + timedelta(microseconds=1))
 DAYS = coupon_pb2.CouponValidity(days=1)
 MISTYPED = "0123456789ABCDE"
 NONE: Any = 99  # a number that no enumeration has
@@ -130,6 +132,11 @@ BAD: list[tuple[str, Message, list[str]]] = [
         ["order.lines[0].unit_price_minor_units", "order.lines"],
     ),
     ("ReserveCoupons", asked(pb.ReserveCouponsRequest, expires_at=WHEN), ["expires_at"]),
+    (
+        "ReserveCoupons",
+        asked(pb.ReserveCouponsRequest, expires_at=TOO_LATE),
+        ["expires_at"],
+    ),
     ("ReserveCoupons", asked(pb.ReserveCouponsRequest, coupon_ids=[]), ["coupon_ids"]),
     ("ReserveCoupons", asked(pb.ReserveCouponsRequest, coupon_ids=["k", "k"]), ["coupon_ids"]),
     ("ReserveCoupons", asked(pb.ReserveCouponsRequest, coupon_ids=["a b"]), ["coupon_ids[0]"]),

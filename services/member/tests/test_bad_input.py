@@ -1,5 +1,6 @@
 """Bad input of every method over real gRPC: each refusal names its field or its reason, and nothing is stored."""
 
+from datetime import timedelta
 from typing import Any
 
 from chassis.ids import new_id
@@ -43,6 +44,7 @@ BAD: list[tuple[str, Message, list[str]]] = [
     ("HoldPoints", hold_request(LARGEST), ["points"]),
     ("HoldPoints", hold_request(5, expires_at=to_proto(day(2))), ["expires_at"]),
     ("HoldPoints", hold_request(5, expires_at=None), ["expires_at"]),
+    ("HoldPoints", hold_request(5, expires_at=to_proto(day(32) + timedelta(microseconds=1))), ["expires_at"]),
     ("HoldPoints", hold_request(5, request_id=""), ["request_id"]),
     ("ConfirmHold", hold_end(points_pb.ConfirmHoldRequest, hold_id="a b"), ["hold_id"]),
     ("ConfirmHold", hold_end(points_pb.ConfirmHoldRequest, points=-1), ["points"]),

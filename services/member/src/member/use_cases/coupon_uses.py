@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TypeVar
 
 from chassis.calendar import Calendar
@@ -32,6 +32,8 @@ from member.store.coupon_books import Counting, Wanted
 from member.store.coupon_codes import KnownCode
 from member.use_cases.coupons import attempt, close_book
 
+LONGEST_RESERVATION = timedelta(days=30)
+
 C = TypeVar("C")
 T = TypeVar("T")
 
@@ -59,6 +61,8 @@ class UseCoupons:
             raise InvalidArgument("coupon_ids", "must name each coupon once")
         if self.ends_at is not None and self.ends_at <= self.occurred_at:
             raise InvalidArgument("expires_at", "must be after occurred_at")
+        if self.ends_at is not None and self.ends_at - self.occurred_at > LONGEST_RESERVATION:
+            raise InvalidArgument("expires_at", f"must be at most {LONGEST_RESERVATION.days} days after occurred_at")
 
 
 @dataclass(frozen=True, slots=True)

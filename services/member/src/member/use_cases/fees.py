@@ -1,7 +1,7 @@
 """The fees of activities: points held while a member is registered, spent or freed when that ends."""
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from chassis.work import Transaction
 
@@ -31,6 +31,7 @@ async def hold_fee(transaction: Transaction, activity: Activity, registration: R
                 activity.title,
                 registration.registered_at,
                 activity.fee_held_until,
+                longest=timedelta.max,
             ),
         )
 

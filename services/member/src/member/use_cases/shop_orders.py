@@ -2,7 +2,7 @@
 
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from chassis.calendar import Calendar
 from chassis.errors import Refusal
@@ -181,7 +181,13 @@ async def _paid(transaction: Transaction, item: Item, order: Order, calendar: Ca
     reason = f"shop item {item.item_id}"
     if order.fulfil_until is not None:
         held = HoldPoints(
-            order.hold_id, order.holder, order.points, reason, order.placed_at, expires_at=order.fulfil_until
+            order.hold_id,
+            order.holder,
+            order.points,
+            reason,
+            order.placed_at,
+            expires_at=order.fulfil_until,
+            longest=timedelta.max,
         )
         await hold_points(transaction, held)
         return order

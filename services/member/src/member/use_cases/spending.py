@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TypeVar
 
 from chassis.errors import InvalidArgument, Refusal
@@ -27,6 +27,8 @@ C = TypeVar("C")
 O = TypeVar("O")  # noqa: E741 - outcome
 
 EXPIRIES_PER_ROUND = 500
+LONGEST_HOLD = timedelta(days=30)
+"""How long points may be held that are not held for something of the service's own, which ends at its own time."""
 MAX_REFERENCE_CHARACTERS = 100
 
 
@@ -78,7 +80,8 @@ class Spent:
 
 @dataclass(frozen=True, slots=True)
 class HoldPoints:
-    """Set points aside until `expires_at` (exclusive, business time), when the hold ends by itself."""
+    """Set points aside until `expires_at` (exclusive, business time), when the hold ends by itself; for so long at
+    `longest`."""
 
     hold_id: str
     holder: Holder
@@ -86,12 +89,15 @@ class HoldPoints:
     reason: str
     occurred_at: datetime
     expires_at: datetime
+    longest: timedelta = LONGEST_HOLD
 
     def __post_init__(self) -> None:
         check_points("points", self.points)
         check_reason("reason", self.reason)
         if self.expires_at <= self.occurred_at:
             raise InvalidArgument("expires_at", "must be after occurred_at")
+        if self.expires_at - self.occurred_at > self.longest:
+            raise InvalidArgument("expires_at", f"must be at most {self.longest.days} days after occurred_at")
 
 
 @dataclass(frozen=True, slots=True)
