@@ -208,15 +208,18 @@ async def put_item(work: Work, wanted: Item, *, stock: int = 0) -> Item:
     return await stocked(work, stock, item_id=wanted.item_id) if stock else put
 
 
-async def stocked(work: Work, change: int, *, item_id: str = "cup") -> Item:
+async def stocked(work: Work, change: int, *, item_id: str = "cup", name: str = "") -> Item:
     """A stock changed."""
-    command = shop.ChangeStock(StockChange(ItemId(item_id), change, "counted"), "boss")
+    command = shop.ChangeStock(StockChange(name or new_id(), ItemId(item_id), change, "counted"), "boss")
     return await work.run(lambda transaction: shop.change_stock(transaction, command))
 
 
-async def order(work: Work, who: str = "c-1", *, on: int = 2, item_id: str = "cup", expected: int = 0) -> Order:
+async def order(work: Work, who: str = "c-1", *, on: int = 2, item_id: str = "cup", **changes: Any) -> Order:
     """An item ordered on a day."""
-    command = shop_orders.PlaceOrder(CustomerId(who), PersonId(""), ItemId(item_id), expected, day(on))
+    values: dict[str, Any] = {"source": new_id(), "person_id": PersonId(""), "points_expected": 0} | changes
+    command = shop_orders.PlaceOrder(
+        customer_id=CustomerId(who), item_id=ItemId(item_id), occurred_at=day(on), **values
+    )
     return await work.run(lambda transaction: shop_orders.place_order(transaction, command, calendar=CALENDAR))
 
 

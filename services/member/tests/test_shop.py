@@ -124,13 +124,13 @@ async def test_what_an_order_is_refused_for(work: Work) -> None:
     assert (await rows(work, "SELECT stock FROM shop_items")) == [(5,)]
     await awarded(work, award(200, at=day(1)))
     with pytest.raises(PriceChanged) as changed:
-        await order(work, expected=80)
+        await order(work, points_expected=80)
     assert changed.value.metadata == {"points": "100"}
     with pytest.raises(ItemNotFound):
         await order(work, item_id="none")
     with pytest.raises(MemberNotFound):
         await order(work, "nobody")
-    await order(work, expected=100)
+    await order(work, points_expected=100)
     with pytest.raises(ItemLimitReached):
         await order(work)
     for offered in ({"withdrawn": True}, {"valid_from": day(3)}, {"valid_until": day(2)}):
@@ -296,4 +296,17 @@ async def test_stock_and_orders_are_what_was_stocked_at_any_moment(work: Work, s
     spent = await scalar(work, "SELECT coalesce(sum(points), 0) FROM shop_orders WHERE state = 'fulfilled'")
     left = await scalar(work, "SELECT sum(balance) FROM ledger_accounts WHERE id LIKE 'points:%'")
     assert left == 4000 - spent
+    await prove(work)
+
+
+async def test_a_request_orders_and_stocks_once_however_late_it_comes_again(work: Work) -> None:
+    await rich(work, "c-1")
+    await put_item(work, item(), stock=5)
+    first = await order(work, source="ordered")
+    assert await order(work, source="ordered") == first
+    ended = await cancel(work, first.order_id)
+    assert await order(work, source="ordered") == ended
+    assert (await balance(work), await scalar(work, "SELECT count(*) FROM shop_orders")) == ((250, 0), 1)
+    assert (await stocked(work, 3, name="delivered")).stock == 8
+    assert (await stocked(work, 3, name="delivered")).stock == 8
     await prove(work)

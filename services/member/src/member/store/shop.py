@@ -6,7 +6,6 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from chassis.ids import new_id
 from sqlalchemy import (
     BigInteger,
     CheckConstraint,
@@ -18,6 +17,7 @@ from sqlalchemy import (
     Select,
     Table,
     Text,
+    exists,
     func,
     insert,
     select,
@@ -75,6 +75,7 @@ shop_orders = Table(
     Column("coupon_id", Text, nullable=False),
     Column("code", Text, nullable=False),
     Column("revision", BigInteger, nullable=False),
+    Column("source", Text, unique=True, comment="the request that placed it; empty of the oldest ones"),
     CheckConstraint("state IN ('open', 'fulfilled', 'cancelled')", name="shop_orders_state_known"),
     CheckConstraint("(state = 'open') = (ended_at IS NULL)", name="shop_orders_over"),
     Index("shop_orders_by_member", "member_id", "order_id"),
@@ -110,8 +111,9 @@ _STOCK_OFF = text("""
 
 
 class StockChange(NamedTuple):
-    """How many are added to an item's stock, or taken from it, and why."""
+    """How many are added to an item's stock, or taken from it, and why; `change_id` names the change."""
 
+    change_id: str
     item_id: ItemId
     change: int
     reason: str
@@ -174,9 +176,15 @@ async def change_stock(connection: AsyncConnection, change: StockChange, by: Put
     )
     if written.one_or_none() is None:
         return False
-    noted = {"change_id": new_id(), "put_by": by.subject, "recorded_at": by.recorded_at}
+    noted = {"put_by": by.subject, "recorded_at": by.recorded_at}
     await connection.execute(insert(shop_stock_changes).values({**change._asdict(), **noted}))
     return True
+
+
+async def has_change(connection: AsyncConnection, change_id: str) -> bool:
+    """Whether a stock was changed by this name before."""
+    known = exists().where(shop_stock_changes.c.change_id == change_id)
+    return bool((await connection.execute(select(known))).scalar_one())
 
 
 async def insert_codes(connection: AsyncConnection, item_id: ItemId, codes: Collection[str]) -> int:
@@ -211,9 +219,15 @@ async def count_taken(connection: AsyncConnection, member_id: MemberId, items: C
     return {ItemId(row.item_id): row.taken for row in await connection.execute(asked.group_by(shop_orders.c.item_id))}
 
 
-async def insert_order(connection: AsyncConnection, order: Order) -> None:
-    """Write a new order."""
-    await connection.execute(insert(shop_orders).values(_values(order)))
+async def insert_order(connection: AsyncConnection, order: Order, *, source: str) -> None:
+    """Write a new order, placed by the request of this name."""
+    await connection.execute(insert(shop_orders).values(_values(order) | {"source": source}))
+
+
+async def find_order_by_source(connection: AsyncConnection, source: str) -> Order | None:
+    """The order that the request of this name placed, or None."""
+    row = (await connection.execute(_orders().where(shop_orders.c.source == source))).one_or_none()
+    return None if row is None else _order(row)
 
 
 async def save_order(connection: AsyncConnection, order: Order) -> None:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from chassis.errors import InvalidArgument
+from chassis.ids import new_id
 from chassis.paging import Page
 from chassis.work import Transaction
 
@@ -117,13 +118,14 @@ async def list_items(connection: Connection, page: Page) -> list[Item]:
 
 
 async def change_stock(transaction: Transaction, command: ChangeStock) -> Item:
-    """Change the stock; ItemNotFound, NotAnItemOfCodes for one whose stock is its codes, StockTooLow where it would
-    fall below zero, which what is ordered never does."""
+    """Change the stock, once under a name: a repeat changes nothing. ItemNotFound, NotAnItemOfCodes for one whose
+    stock is its codes, StockTooLow where it would fall below zero, which what is ordered never does."""
     connection, change = transaction.connection, command.change
     item = await get_item(connection, change.item_id)
     if item.kind is ItemKind.CODE:
         raise NotAnItemOfCodes(item.item_id)
-    await _change(transaction, change, command.put_by)
+    if not await store.has_change(connection, change.change_id):
+        await _change(transaction, change, command.put_by)
     return await get_item(connection, change.item_id)
 
 
@@ -136,7 +138,7 @@ async def add_codes(transaction: Transaction, command: AddCodes) -> Item:
     added = await store.insert_codes(connection, item.item_id, command.codes)
     if added != len(command.codes):
         raise CodeKnown(item.item_id)
-    await _change(transaction, StockChange(item.item_id, added, "codes added"), command.put_by)
+    await _change(transaction, StockChange(new_id(), item.item_id, added, "codes added"), command.put_by)
     return await get_item(connection, item.item_id)
 
 

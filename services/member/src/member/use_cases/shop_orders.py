@@ -62,8 +62,10 @@ _PURPOSES = {
 
 @dataclass(frozen=True, slots=True)
 class PlaceOrder:
-    """Order one item. `points_expected` is the price that the member saw, 0 for whatever it is."""
+    """Order one item. `points_expected` is the price that the member saw, 0 for whatever it is; `source` names the
+    request, which places one order however often it comes."""
 
+    source: str
     customer_id: CustomerId
     person_id: PersonId
     item_id: ItemId
@@ -81,13 +83,17 @@ class EndOrder:
 
 
 async def place_order(transaction: Transaction, command: PlaceOrder, *, calendar: Calendar) -> Order:
-    """Order an item: of a gift the points are held, all else is paid and given in this transaction.
+    """Order an item: of a gift the points are held, all else is paid and given in this transaction. What the request
+    placed before is answered as it is now.
 
-    Refuses ItemNotFound, MemberNotFound, ItemNotOffered, NotForYourTier, PriceChanged, ItemLimitReached, OutOfStock,
-    InsufficientBalance, and what the issuing of a coupon refuses. Takers of one item wait for each other, so that the
-    last of a stock and the last of a member's limit have one winner.
+    Refuses ItemNotFound, MemberNotFound, ItemNotOffered, NotForYourTier,
+    PriceChanged, ItemLimitReached, OutOfStock, InsufficientBalance, and what the issuing of a coupon refuses. Takers of
+    one item wait for each other, so that the last of a stock and the last of a member's limit have one winner.
     """
     connection = transaction.connection
+    known = await store.find_order_by_source(connection, command.source)
+    if known is not None:
+        return known
     seen = await get_item(connection, command.item_id)
     held = await find_held(connection, Holder(command.customer_id, seen.program_id, command.person_id))
     await _check(transaction, seen, held, command)
@@ -96,7 +102,7 @@ async def place_order(transaction: Transaction, command: PlaceOrder, *, calendar
         raise OutOfStock(seen.item_id)
     points = await _check(transaction, item, held, command)
     order = await _paid(transaction, item, _order(item, held, points, command.occurred_at), calendar)
-    await store.insert_order(connection, order)
+    await store.insert_order(connection, order, source=command.source)
     if order.code:
         await store.give_code(connection, order)
     transaction.emit(ShopOrderChanged(order, command.occurred_at))

@@ -35,6 +35,7 @@ from member.use_cases.shop_orders import EndOrder, PlaceOrder
 from member.wire.clubs import optional_to_proto, person_id_from_proto
 from member.wire.customers import customer_id_from_proto
 from member.wire.memberships import holder_from_proto
+from member.wire.points import transaction_id_of
 
 _KINDS = {
     ItemKind.GIFT: shop_pb2.SHOP_ITEM_KIND_GIFT,
@@ -109,7 +110,8 @@ def item_to_proto(item: Item) -> shop_pb2.ShopItem:
 
 def stock_change_from_proto(request: pb.ChangeShopStockRequest) -> ChangeStock:
     """The change of a stock, or InvalidArgument."""
-    change = StockChange(item_id_from_proto(request.item_id), request.change, request.reason)
+    name = transaction_id_of("change_shop_stock", request.request_id)
+    change = StockChange(name, item_id_from_proto(request.item_id), request.change, request.reason)
     return ChangeStock(change, put_by=current_caller().subject)
 
 
@@ -144,6 +146,7 @@ def order_from_proto(request: pb.PlaceShopOrderRequest) -> PlaceOrder:
     if request.points_expected < 0:
         raise InvalidArgument("points_expected", "must be 0 or more")
     return PlaceOrder(
+        transaction_id_of("place_shop_order", request.request_id),
         customer_id_from_proto(request.customer_id),
         person_id_from_proto(request.person_id),
         item_id_from_proto(request.item_id),
