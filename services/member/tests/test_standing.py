@@ -1,5 +1,6 @@
 """After customers became one: what the membership that ended was given, held and came to reaches the standing one."""
 
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
@@ -7,7 +8,7 @@ from chassis.errors import Refusal
 from chassis.work import Work
 from hypothesis import given
 from hypothesis import strategies as st
-from member.domain.customer import CustomerId
+from member.domain.customer import CustomerId, CustomerNotFound
 from member.domain.earning_rule import Caps, Rate
 from member.domain.membership import Holder
 from member.domain.program import GENERAL
@@ -20,18 +21,23 @@ from member.domain.task import TaskKind, TaskPeriod
 from member.use_cases.merging import carry_late_points
 
 from services.member.tests import earning
+from services.member.tests.activity_steps import activity, published, register
 from services.member.tests.club_factories import (
+    club,
     fulfil,
+    issue,
     item,
+    join,
     merchant,
     order,
+    put_club,
     put_item,
     put_merchant,
     sale,
     sell,
     verified,
 )
-from services.member.tests.customers import merge, merging
+from services.member.tests.customers import erase, merge, merging
 from services.member.tests.engagement import done, open_tasks, put_task, sign_in_task, signed_in, task
 from services.member.tests.factories import award, awarded, day, enrolled, reward, rewarded, rows
 from services.member.tests.steps import balance, confirm, evaluate, hold, prove, release
@@ -209,3 +215,21 @@ def test_days_of_both_are_as_if_one_had_signed_in_on_them(ours: set[int], theirs
         return days
 
     assert Book(signed=signed(ours)).with_book(Book(signed=signed(theirs))).signed == signed(ours | theirs)
+
+
+async def test_who_was_erased_begins_nothing_new(work: Work) -> None:
+    await enrolled(work, "c-1")
+    await earned(work, 500, "c-1")
+    await put_item(work, item(), stock=5)
+    await put_club(work, club(fee_points=0))
+    await published(work, activity())
+    await erase(work)
+    begun: list[Callable[[], Awaitable[object]]] = [
+        lambda: order(work, on=21),
+        lambda: join(work, on=21),
+        lambda: register(work),
+        lambda: issue(work),
+    ]
+    for begin in begun:
+        with pytest.raises(CustomerNotFound):
+            await begin()

@@ -32,7 +32,7 @@ from member.domain.program import Program, ProgramNotFound
 from member.store import Connection, programs
 from member.store import clubs as store
 from member.store.catalogue import PutBy
-from member.use_cases.holding import Held, find_held
+from member.use_cases.holding import Held, find_held_for_use
 from member.use_cases.spending import SpendPoints, spend_points
 
 
@@ -108,7 +108,7 @@ async def join_club(transaction: Transaction, command: JoinClub, *, calendar: Ca
     """
     connection, at = transaction.connection, command.occurred_at
     club = await _locked(transaction, command.club_id)
-    held = await find_held(connection, Holder(command.customer_id, club.program_id, command.person_id))
+    held = await find_held_for_use(connection, Holder(command.customer_id, club.program_id, command.person_id))
     _check_place(club, await candidate_of(connection, club, held), at)
     wanted = _application(club, held, command)
     membership = wanted if club.needs_approval else wanted.begun(club, calendar, at)
@@ -125,7 +125,7 @@ async def approve_member(transaction: Transaction, command: Decide, *, calendar:
     """Let an applicant in who still meets the rules; refuses what joining refuses, and NotApplied."""
     connection, at = transaction.connection, command.occurred_at
     club, applied = await _applied(transaction, command)
-    held = await find_held(connection, applied.holder)
+    held = await find_held_for_use(connection, applied.holder)
     _check_place(club, await candidate_of(connection, club, held), at)
     membership = applied.begun(club, calendar, max(at, applied.applied_at))
     await store.save_membership(connection, membership)

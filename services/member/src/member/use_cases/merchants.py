@@ -30,7 +30,7 @@ from member.domain.program import ProgramNotFound
 from member.store import Connection, members, programs
 from member.store import merchants as store
 from member.store.catalogue import PutBy
-from member.use_cases.holding import find_held
+from member.use_cases.holding import find_held_for_use
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +117,7 @@ async def list_merchants(connection: Connection, page: Page) -> list[Merchant]:
 async def issue_code(transaction: Transaction, command: IssueCode) -> MemberCode:
     """Give the member a code; the one before is good no longer. MemberNotFound. Its time is the system's: a code is a
     secret, and a business time would be chosen by who shows or reads it."""
-    held = await find_held(transaction.connection, command.holder)
+    held = await find_held_for_use(transaction.connection, command.holder)
     expires_at = transaction.recorded_at + timedelta(seconds=command.ttl_seconds)
     code = MemberCode(command.code_id, held.member.member_id, command.code_hash, expires_at)
     await store.put_code(transaction.connection, code)

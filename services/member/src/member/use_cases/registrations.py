@@ -45,6 +45,7 @@ from member.store import registrations as store
 from member.store.activities import StoredActivity
 from member.store.registrations import Change, ListedRegistration
 from member.use_cases.fees import free_fees, hold_fee, spend_fee
+from member.use_cases.holding import check_known
 from member.use_cases.rewards import GiveReward, give_rewards
 from member.use_cases.settling import give_seats
 
@@ -96,8 +97,9 @@ class CheckedIn:
 async def register_for_activity(transaction: Transaction, command: RegisterForActivity) -> Registration:
     """Register a member; seats where they are free, else a place to wait. The fee is held either way.
 
-    ActivityNotFound, ActivityNotPublished, ActivityOver; MemberNotFound, NotForThisTier; RegistrationNotOpen,
-    PartyTooLarge, Barred, AlreadyRegistered, ActivityFull; InsufficientBalance for the fee.
+    ActivityNotFound, ActivityNotPublished, ActivityOver; MemberNotFound, CustomerNotFound, PersonNotFound,
+    NotForThisTier; RegistrationNotOpen, PartyTooLarge, Barred, AlreadyRegistered, ActivityFull; InsufficientBalance
+    for the fee.
     """
     stored = await activities.find_activity_for_update(transaction.connection, command.activity_id)
     if stored is None:
@@ -216,6 +218,7 @@ async def _admitted(connection: Connection, activity: Activity, command: Registe
     member, at = await members.find_member(connection, holder), command.occurred_at
     if member is None or at < member.enrolled_at:
         raise MemberNotFound(holder)
+    await check_known(connection, holder)
     if not activity.audience.admits(member.tier_id):
         raise NotForThisTier(member.tier_id)
     check_registering(activity, tier_id=member.tier_id, party_size=command.party_size, at=at)

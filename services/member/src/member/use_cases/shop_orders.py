@@ -36,7 +36,7 @@ from member.domain.spending import Purpose
 from member.store import Connection
 from member.store import shop as store
 from member.use_cases.coupons import IssueCoupon, issue_coupons
-from member.use_cases.holding import Held, find_held
+from member.use_cases.holding import Held, find_held_for_use
 from member.use_cases.shop import get_item
 from member.use_cases.spending import (
     ConfirmHold,
@@ -86,7 +86,7 @@ async def place_order(transaction: Transaction, command: PlaceOrder, *, calendar
     """Order an item: of a gift the points are held, all else is paid and given in this transaction. What the request
     placed before is answered as it is now.
 
-    Refuses ItemNotFound, MemberNotFound, ItemNotOffered, NotForYourTier,
+    Refuses ItemNotFound, MemberNotFound, CustomerNotFound, PersonNotFound, ItemNotOffered, NotForYourTier,
     PriceChanged, ItemLimitReached, OutOfStock, InsufficientBalance, and what the issuing of a coupon refuses. Takers of
     one item wait for each other, so that the last of a stock and the last of a member's limit have one winner.
     """
@@ -95,7 +95,7 @@ async def place_order(transaction: Transaction, command: PlaceOrder, *, calendar
     if known is not None:
         return known
     seen = await get_item(connection, command.item_id)
-    held = await find_held(connection, Holder(command.customer_id, seen.program_id, command.person_id))
+    held = await find_held_for_use(connection, Holder(command.customer_id, seen.program_id, command.person_id))
     await _check(transaction, seen, held, command)
     item = await store.take_one(connection, seen.item_id)
     if item is None:
