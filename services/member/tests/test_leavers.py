@@ -9,14 +9,18 @@ from chassis.times import to_proto
 from chassis.work import Work
 from member.domain.customer import CustomerId
 from member.domain.earning_rule import Conditions, Fixed, Trigger
-from member.domain.kinds import EarnClass
-from member.domain.membership import Holder
+from member.domain.kinds import EarnClass, PointsKind
+from member.domain.membership import Holder, MemberId
+from member.domain.points import Grant, Share
 from member.domain.program import GENERAL
+from member.store import points
 from member.use_cases.club_terms import follow_members
-from member.use_cases.memberships import LeaveProgram, leave_program
+from member.use_cases.memberships import LeaveProgram, give_up_late_points, leave_program
+from member.use_cases.registrations import leave_activities
 from touchstone.member.v1.club_service_pb2 import GetClubRequest
 from touchstone.member.v1.membership_service_pb2 import LeaveRequest
 
+from services.member.tests.activity_steps import activity, published, register
 from services.member.tests.calls import Stubs, become_member
 from services.member.tests.club_factories import (
     club,
@@ -37,6 +41,7 @@ from services.member.tests.earning import celebrate, entries, put, ripen, rule, 
 from services.member.tests.factories import award, awarded, day, enrolled, reward, rewarded, rows, scalar, told
 from services.member.tests.steps import balance, prove
 from services.member.tests.test_bad_clubs import JOIN, club_request, timed
+from services.member.tests.test_engagement_api import publish_request, put_activity_request, register_request
 
 TENURE = rule(
     "year",
@@ -178,3 +183,50 @@ async def test_leaving_is_heard_of_and_frees_the_place(served: Serving, boss: St
     await served.settle()
     assert (await boss.clubs.GetClub(GetClubRequest(club_id="golf"))).club.members == 0
     assert await told(served.work, "ClubMembershipChanged") == 2
+
+
+async def test_the_seat_of_who_left_goes_to_who_waits(work: Work) -> None:
+    await enrolled(work, "c-1", "c-2", "c-3")
+    await published(work, activity(capacity=1))
+    seat, first, second = [await register(work, each) for each in ("c-1", "c-2", "c-3")]
+    await gone(work, "c-2", on=11)
+    await gone(work, on=11)
+    ids = await rows(work, "SELECT member_id FROM members WHERE left_at IS NOT NULL")
+    left = {MemberId(each) for (each,) in ids}
+    assert await work.run(lambda transaction: leave_activities(transaction, left)) == 2
+    assert await work.run(lambda transaction: leave_activities(transaction, left)) == 0
+    found = await rows(work, "SELECT registration_id, state FROM activity_registrations ORDER BY sequence")
+    assert found == [
+        (seat.registration_id, "left"),
+        (first.registration_id, "left"),
+        (second.registration_id, "seated"),
+    ]
+    assert (await told(work, "ActivityLeft"), await told(work, "ActivitySeatGained")) == (2, 1)
+    await prove(work)
+
+
+async def test_points_that_arrive_just_as_a_member_leaves_are_given_up_too(work: Work) -> None:
+    (member,) = await enrolled(work, "c-1")
+    await gone(work)
+    share = Share(member.member.member_id, 7, day(900))
+    grant = Grant("late-1", PointsKind.EARN_AWARD, "late", day(5), (share,))
+    await work.run(lambda t: points.post_grants(t.connection, [grant], recorded_at=t.recorded_at))
+    for given_up in (7, 0):
+        late = {member.member.member_id}
+        assert await work.run(lambda t: give_up_late_points(t, late)) == given_up  # noqa: B023 - called at once
+    assert await rows(work, "SELECT balance FROM ledger_accounts") == [(0,)]
+    await prove(work)
+
+
+async def test_of_leaving_the_rooms_hear_by_themselves(served: Serving, boss: Stubs) -> None:
+    await become_member(boss, "c-1")
+    await become_member(boss, "c-2")
+    await boss.activities.PutActivity(put_activity_request(capacity=1))
+    await boss.activities.PublishActivity(publish_request())
+    for each in ("c-1", "c-2"):
+        await boss.activities.RegisterForActivity(register_request(customer_id=each))
+    leave = LeaveRequest(request_id=new_id(), customer_id="c-1", occurred_at=to_proto(day(11)), give_up_points=True)
+    await boss.memberships.Leave(leave)
+    await served.settle()
+    states = await rows(served.work, "SELECT state FROM activity_registrations ORDER BY sequence")
+    assert states == [("left",), ("seated",)]

@@ -12,8 +12,10 @@ from touchstone.member.v1 import care_events_pb2, member_events_pb2, program_eve
 from member.domain.membership import MemberId
 from member.use_cases.club_terms import check_tiers, follow_members
 from member.use_cases.earning import reward_payments
+from member.use_cases.memberships import give_up_late_points
 from member.use_cases.occasions import reward_care, reward_occasions
 from member.use_cases.progress import count_earnings
+from member.use_cases.registrations import leave_activities
 from member.use_cases.tiers import judge_customers
 from member.wire.earning_events import care_from_delivery, enrolments_from_deliveries, upgrades_from_deliveries
 from member.wire.memberships import changed_customers_from_deliveries
@@ -57,8 +59,12 @@ async def on_tier_changed(
 async def on_member_left(
     transaction: Transaction, deliveries: Sequence[Delivery[program_events_pb2.MemberLeft]]
 ) -> None:
-    """Who leaves the program leaves its clubs; of who went into another member the clubs go over."""
-    await follow_members(transaction, {MemberId(delivery.message.member_id) for delivery in deliveries})
+    """Who leaves the program leaves its clubs and what it is registered for, and gives up what arrived just as it left;
+    of who went into another member the clubs go over."""
+    gone = {MemberId(delivery.message.member_id) for delivery in deliveries}
+    await follow_members(transaction, gone)
+    await leave_activities(transaction, gone)
+    await give_up_late_points(transaction, gone)
 
 
 async def on_member_enrolled(
@@ -79,6 +85,7 @@ async def on_payment_rewarded(
     transaction: Transaction, deliveries: Sequence[Delivery[member_events_pb2.PaymentRewarded]], *, calendar: Calendar
 ) -> None:
     """Recharges and orders that gave points count for the tasks that ask for them."""
+    await give_up_late_points(transaction, {MemberId(delivery.message.member_id) for delivery in deliveries})
     await count_earnings(transaction, [earning_from_delivery(each) for each in deliveries], calendar=calendar)
 
 

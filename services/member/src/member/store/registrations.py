@@ -34,6 +34,14 @@ _OVERBOOKED = text("""
     ORDER BY activities.activity_id LIMIT 10
 """)
 
+_LEFT_BEHIND = text("""
+    SELECT live.activity_id, max(members.left_at) AS left_at
+    FROM members JOIN activity_registrations AS live ON live.member_id = members.member_id
+    WHERE members.member_id = ANY(CAST(:members AS text[])) AND members.left_at IS NOT NULL
+        AND live.state IN ('seated', 'waiting')
+    GROUP BY live.activity_id ORDER BY live.activity_id
+""")
+
 
 class Change(NamedTuple):
     """Where registrations go at an instant, and why where they end."""
@@ -161,6 +169,27 @@ async def list_registrations(
     if before is not None:
         query = query.where(registrations.c.sequence < before)
     return await _listed(connection, query.order_by(registrations.c.sequence.desc()).limit(limit))
+
+
+async def left_behind(connection: AsyncConnection, ids: Collection[MemberId]) -> list[tuple[ActivityId, datetime]]:
+    """The activities for which memberships that have ended are still registered, by id, and when the last ended."""
+    found = await connection.execute(_LEFT_BEHIND, {"members": list(ids)})
+    return [(ActivityId(row.activity_id), row.left_at) for row in found]
+
+
+async def live_of(
+    connection: AsyncConnection, activity_id: ActivityId, ids: Collection[MemberId]
+) -> list[Registration]:
+    """The registrations of members for the activity that have seats or wait, where the membership has ended."""
+    live = (RegistrationState.SEATED.value, RegistrationState.WAITING.value)
+    query = _with_holder().where(
+        registrations.c.activity_id == activity_id,
+        registrations.c.member_id.in_(ids),
+        registrations.c.state.in_(live),
+        members.c.left_at.is_not(None),
+    )
+    found = await connection.execute(query.order_by(registrations.c.member_id))
+    return [_registration(row) for row in found]
 
 
 async def list_waiting(

@@ -1,6 +1,6 @@
 """Make customers members, end memberships, and say where a member stands."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -29,7 +29,7 @@ from member.domain.membership import (
     standing,
 )
 from member.domain.program import Program, ProgramId, ProgramNotFound, TierId, Timeline
-from member.store import Connection, customers, members, points, programs, spending, tiers
+from member.store import Connection, customers, earners, members, points, programs, spending, tiers
 from member.store.giving_up import post_give_up
 from member.use_cases.entitlements import refresh
 from member.use_cases.programs import number_of
@@ -121,6 +121,24 @@ async def leave_program(transaction: Transaction, command: LeaveProgram) -> Left
     transaction.emit(MemberLeft(member.member_id, holder, points_given_up=max(0, balance.balance), occurred_at=at))
     await refresh(transaction, [holder.customer_id])
     return Left(left, max(0, balance.balance))
+
+
+async def give_up_late_points(transaction: Transaction, ids: Collection[MemberId]) -> int:
+    """Points that reached a membership just as it was left are given up like those before; says how many. Of one that
+    went into another by a merge they follow the others instead."""
+    connection, at, given_up = transaction.connection, transaction.recorded_at, 0
+    gone = await earners.left_for_good(connection, ids)
+    if not gone:
+        return 0
+    await spending.lock_accounts(connection, gone)
+    for member_id in sorted(gone):
+        balance = await points.balance_at(connection, member_id, at)
+        if balance.available > 0:
+            name = f"left:{member_id}:{balance.account_version}"
+            give_up = GiveUp(name, member_id, balance.available, at)
+            await post_give_up(connection, give_up, recorded_at=at)
+            given_up += balance.available
+    return given_up
 
 
 async def get_standing(connection: Connection, holder: Holder, *, as_of: datetime) -> Standing:

@@ -4,6 +4,7 @@ One activity is one queue: whoever gives or frees its seats locks the activity's
 """
 
 import hmac
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -18,7 +19,7 @@ from member.domain.activity import ActivityState as State
 from member.domain.audience import NotForThisTier
 from member.domain.customer import CustomerId, PersonId
 from member.domain.kinds import PointsKind
-from member.domain.membership import Holder, Member, MemberNotFound
+from member.domain.membership import Holder, Member, MemberId, MemberNotFound
 from member.domain.reward import RewardGiven
 from member.domain.roster import (
     ActivityAttended,
@@ -141,14 +142,43 @@ async def cancel_registration(transaction: Transaction, command: EndRegistration
     else:
         await free_fees(transaction, [registration], at)
     roster = await store.read_roster(transaction.connection, activity)
+    fee_spent = late and bool(registration.hold_id)
+    left = await _leave(transaction, roster, registration, at=at, fee_spent=fee_spent)
+    await give_seats(transaction, roster, at=max(at, stored.settled_to))
+    return Left(left, fee_spent)
+
+
+async def leave_activities(transaction: Transaction, ids: Collection[MemberId]) -> int:
+    """End what these memberships are still registered for, where they have ended themselves: their seats go to who
+    waits, and their fees are free. What has begun, or is over, stays as it is. Returns how many ended.
+
+    The activities are locked in the order of their ids.
+    """
+    connection, ended = transaction.connection, 0
+    for activity_id, left_at in await store.left_behind(connection, ids):
+        stored = await activities.find_activity_for_update(connection, activity_id)
+        if stored is None or stored.activity.is_over or left_at >= stored.activity.starts_at:
+            continue
+        leaving = await store.live_of(connection, activity_id, ids)
+        at = max(left_at, stored.settled_to)
+        roster = await store.read_roster(connection, stored.activity)
+        for registration in leaving:
+            await _leave(transaction, roster, registration, at=at, fee_spent=False)
+        await free_fees(transaction, leaving, at)
+        await give_seats(transaction, roster, at=at)
+        ended += len(leaving)
+    return ended
+
+
+async def _leave(
+    transaction: Transaction, roster: Roster, registration: Registration, *, at: datetime, fee_spent: bool
+) -> Registration:
     roster.leave(registration)
     change = Change(RegistrationState.LEFT, at, LeavingReason.MEMBER)
     await store.change_registrations(transaction.connection, [registration.registration_id], change)
     left = replace(registration, state=change.state, changed_at=at, leaving_reason=change.reason)
-    fee_spent = late and bool(registration.hold_id)
     transaction.emit(ActivityLeft(left, at, LeavingReason.MEMBER, fee_spent))
-    await give_seats(transaction, roster, at=max(at, stored.settled_to))
-    return Left(left, fee_spent)
+    return left
 
 
 async def check_in(transaction: Transaction, command: EndRegistration, *, calendar: Calendar) -> CheckedIn:
