@@ -34,6 +34,17 @@ _OVERBOOKED = text("""
     ORDER BY activities.activity_id LIMIT 10
 """)
 
+_PLACES = text("""
+    SELECT mine.registration_id, 1 + (
+        SELECT count(*) FROM activity_registrations AS ahead
+        WHERE ahead.activity_id = mine.activity_id AND ahead.state = 'waiting'
+            AND (-ahead.tier_rank, ahead.registered_at, ahead.sequence)
+                < (-mine.tier_rank, mine.registered_at, mine.sequence)
+    ) AS place
+    FROM activity_registrations AS mine
+    WHERE mine.registration_id = ANY(CAST(:registrations AS text[]))
+""")
+
 _LEFT_BEHIND = text("""
     SELECT live.activity_id, max(members.left_at) AS left_at
     FROM members JOIN activity_registrations AS live ON live.member_id = members.member_id
@@ -169,6 +180,14 @@ async def list_registrations(
     if before is not None:
         query = query.where(registrations.c.sequence < before)
     return await _listed(connection, query.order_by(registrations.c.sequence.desc()).limit(limit))
+
+
+async def waiting_places(connection: AsyncConnection, ids: Collection[RegistrationId]) -> dict[RegistrationId, int]:
+    """The place of each on its waiting list, from 1: the higher tier first, then the earlier."""
+    if not ids:
+        return {}
+    found = await connection.execute(_PLACES, {"registrations": list(ids)})
+    return {RegistrationId(row.registration_id): row.place for row in found}
 
 
 async def left_behind(connection: AsyncConnection, ids: Collection[MemberId]) -> list[tuple[ActivityId, datetime]]:

@@ -229,11 +229,10 @@ async def list_registrations(connection: Connection, holder: Holder, page: Page)
     if member is None:
         raise MemberNotFound(holder)
     found = await store.list_registrations(connection, member.member_id, before=before, limit=page.wanted)
-    ids = {each.registration.activity_id for each in found if each.registration.state is RegistrationState.WAITING}
-    waiting = await store.list_waiting(connection, ids) if ids else {}
-    places: dict[RegistrationId, int] = {}
-    for registrations in waiting.values():
-        places |= with_places(sorted(registrations, key=lambda each: (-each.tier_rank, each.registered_at)))
+    places = await store.waiting_places(
+        connection,
+        [each.registration.registration_id for each in found if each.registration.state is RegistrationState.WAITING],
+    )
     return [
         each._replace(
             registration=replace(each.registration, waiting_place=places.get(each.registration.registration_id, 0))
