@@ -8,6 +8,7 @@ from chassis.tables import chassis_tables
 from ledger import ledger_tables
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     CheckConstraint,
     Column,
     DateTime,
@@ -66,8 +67,20 @@ CHARGES = Table(
     Column("transaction_id", Text, unique=True, doc="null for a charge of zero, which the ledger does not know"),
     Column("occurred_at", DateTime(timezone=True), nullable=False),
     Column("recorded_at", DateTime(timezone=True), nullable=False),
+    Column("category", Text, nullable=False, server_default="rated"),
+    Column("gift_minor", BigInteger, nullable=False, server_default="0", doc="of the amount, what gift credit paid"),
+    Column(
+        "payer_minor", BigInteger, nullable=False, server_default="0", doc="of the amount, what other accounts paid"
+    ),
+    Column("late", Boolean, nullable=False, server_default="false", doc="its month was closed when it came"),
+    Column("external_id", Text),
+    Column("product_id", Text),
+    Column("order_id", Text),
+    Column("subscription_id", Text),
+    Column("reservation_id", Text),
     CheckConstraint("amount_minor >= 0", name="charges_amount"),
     CheckConstraint("(amount_minor = 0) = (transaction_id IS NULL)", name="charges_transaction"),
+    Index("charges_account", "account_id", "charge_id"),
 )
 
 BILLS = Table(
