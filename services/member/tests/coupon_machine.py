@@ -1,7 +1,7 @@
 """A game of coupons against the plainest model one can think of: a list looked through again for every question.
 
-A move is an act and three numbers, so that hypothesis and a pair of dice can play the same game. What the coupons are
-kept in, a book in memory or the database, is said by subclasses.
+A move is an act and three numbers. What the coupons are kept in, a book in memory or the database, is said by
+subclasses.
 """
 
 from dataclasses import dataclass, field

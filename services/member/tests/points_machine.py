@@ -5,13 +5,13 @@ from functools import cache
 from typing import ClassVar
 
 from hypothesis import note
-from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 from ledger import Shortfall
 from member.domain.spending import ReversalShortfall
 
 from libs.ledger.tests.model import Household
 from services.member.tests import factories
+from services.member.tests.drawn import DRAWN, Parts, numbers_of
 
 day = cache(factories.day)
 
@@ -19,10 +19,6 @@ PERSONS = ("", "p-1", "p-2")
 REGRANT = timedelta(days=3)
 MOST_OWED = 25
 
-# A step is drawn as one number, from which the act and its parts are taken by division, and five steps are drawn at
-# once: drawing everything by itself would cost more than the steps.
-PARTS = st.integers(0, 2**40 - 1)
-DRAWN_AT_ONCE = 5
 SHORTFALLS = {
     ReversalShortfall.ONLY_WHAT_IS_LEFT: Shortfall.ONLY_WHAT_IS_LEFT,
     ReversalShortfall.DOWN_TO_ZERO: Shortfall.DOWN_TO_FLOOR,
@@ -33,15 +29,8 @@ Answer = str | dict[str, tuple[int, int]]
 """The reason of a refusal, or balance and held of each person whose points the act moved."""
 
 
-class Parts:
-    """One drawn number, taken apart."""
-
-    def __init__(self, number: int) -> None:
-        self._left = number
-
-    def below(self, bound: int) -> int:
-        self._left, part = divmod(self._left, bound)
-        return part
+class PointsParts(Parts):
+    """What acts on points are made of."""
 
     @property
     def points(self) -> int:
@@ -85,43 +74,43 @@ class PointsMachine(RuleBasedStateMachine):
         self.pool = PERSONS
         self.do_put_pool(self.pool)
 
-    @rule(numbers=st.tuples(*[PARTS] * DRAWN_AT_ONCE))
-    def act(self, numbers: tuple[int, ...]) -> None:
-        for parts in map(Parts, numbers):
+    @rule(drawn=DRAWN)
+    def act(self, drawn: bytes) -> None:
+        for parts in map(PointsParts, numbers_of(drawn)):
             act = self.ACTS[parts.below(len(self.ACTS))]
             note(f"# {act.__name__}")
             act(self, parts)
         self.agrees_with_the_model()
 
-    def let_time_pass(self, parts: Parts) -> None:
+    def let_time_pass(self, parts: PointsParts) -> None:
         self.now += 1 + parts.below(3)
 
-    def earn(self, parts: Parts) -> None:
+    def earn(self, parts: PointsParts) -> None:
         name = self.name()
         who, points, on = PERSONS[parts.below(3)], parts.points, self.now - parts.late
         expires = on + self.LIFETIMES[parts.below(len(self.LIFETIMES))]
         self.model.earn(name, who, points, at=day(on), expires=day(expires), priority=0)
         self.expect(self.do_earn(name, who, points, on=on, expires=expires), None, who)
 
-    def redeem(self, parts: Parts) -> None:
+    def redeem(self, parts: PointsParts) -> None:
         name = self.name()
         who, points, on = PERSONS[parts.below(3)], parts.points, self.now - parts.late
         refusal = self.model.draw(name, [who], None, points, at=day(on))
         self.expect(self.do_redeem(name, who, points, on=on), refusal, who)
 
-    def pay_together(self, parts: Parts) -> None:
+    def pay_together(self, parts: PointsParts) -> None:
         name = self.name()
         points, on = 2 * parts.points, self.now - parts.late
         refusal = self.model.draw(name, self.pool, None, points, at=day(on)) if self.pool else "PoolNotFound"
         paid = dict.fromkeys(who for who, _ in self.model.originals[name].stack) if refusal is None else ()
         self.expect(self.do_pay_together(name, points, on=on), refusal, *paid)
 
-    def put_pool(self, parts: Parts) -> None:
+    def put_pool(self, parts: PointsParts) -> None:
         order = sorted(PERSONS, key=lambda _: parts.below(97))
         self.pool = tuple(order[: parts.below(4)])
         self.do_put_pool(self.pool)
 
-    def transfer(self, parts: Parts) -> None:
+    def transfer(self, parts: PointsParts) -> None:
         name = self.name()
         giver = parts.below(3)
         receiver, points, on = PERSONS[(giver + 1 + parts.below(2)) % 3], parts.points, self.now - parts.late
@@ -129,25 +118,25 @@ class PointsMachine(RuleBasedStateMachine):
         answer = self.do_transfer(name, PERSONS[giver], receiver, points, on=on)
         self.expect(answer, refusal, PERSONS[giver], receiver)
 
-    def hold(self, parts: Parts) -> None:
+    def hold(self, parts: PointsParts) -> None:
         name = self.name()
         who, points, on, lifetime = PERSONS[parts.below(3)], parts.points, self.now - parts.late, 1 + parts.below(6)
         refusal = self.model.hold(name, who, points, at=day(on), expires=day(on + lifetime))
         self.expect(self.do_hold(name, who, points, on=on, expires=on + lifetime), refusal, who)
 
-    def confirm(self, parts: Parts) -> None:
+    def confirm(self, parts: PointsParts) -> None:
         name = self.name()
         of, on, points = self._hold(parts), self.now - parts.late, (None, parts.points)[parts.below(2)]
         refusal = self.model.end(name, of, points, at=day(on))
         self.expect(self.do_confirm(name, of, points, on=on), refusal, *self._holder(of))
 
-    def release(self, parts: Parts) -> None:
+    def release(self, parts: PointsParts) -> None:
         name = self.name()
         of, on = self._hold(parts), self.now - parts.late
         refusal = self.model.end(None, of, None, at=day(on))
         self.expect(self.do_release(name, of, on=on), refusal, *self._holder(of))
 
-    def reverse(self, parts: Parts) -> None:
+    def reverse(self, parts: PointsParts) -> None:
         name = self.name()
         known = [*self.model.originals, "nothing"]
         # As often the newest as any: what was just done is what is most often undone.
@@ -171,7 +160,7 @@ class PointsMachine(RuleBasedStateMachine):
             assert moved <= set(answer), "whoever the model moved points of is in the answer"
             self.expect(answer, refusal, *answer)
 
-    def expire(self, _: Parts) -> None:
+    def expire(self, _: PointsParts) -> None:
         self.touched.update(PERSONS)
         for person in PERSONS:
             self.model.settle(person, day(self.now))
@@ -213,7 +202,7 @@ class PointsMachine(RuleBasedStateMachine):
         for number in numbers:
             assert self.balance_at(person, number) == self.model.standing(person, day(number)), (person, number)
 
-    def _hold(self, parts: Parts) -> str:
+    def _hold(self, parts: PointsParts) -> str:
         known = [*self.model.holds, "nothing"]
         return known[parts.below(len(known))]
 

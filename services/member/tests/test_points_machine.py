@@ -1,7 +1,6 @@
 """The points machine on the rules alone: postings as the store makes them, carried out by the ledger's engine."""
 
 from chassis.errors import Refusal
-from hypothesis import Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 from ledger import AnyCommand, Asset
 from ledger.domain.account import Account
@@ -12,12 +11,8 @@ from member.domain.points import ASSET, Grant, Hold, HoldEnd, Share
 from member.domain.spending import Purpose, Reversal, ReversalShortfall, Spend, Transfer
 from member.store import postings
 
-from services.member.tests.points_machine import DRAWN_AT_ONCE, MOST_OWED, PERSONS, REGRANT, Answer, PointsMachine, day
-
-# Nothing is remembered between runs, and nothing is asked twice: what a run costs is the games themselves.
-GAMES = settings(
-    max_examples=2000, stateful_step_count=1 + 50 // DRAWN_AT_ONCE, phases=[Phase.generate, Phase.shrink], database=None
-)
+from services.member.tests.drawn import games
+from services.member.tests.points_machine import MOST_OWED, PERSONS, REGRANT, Answer, PointsMachine, day
 
 
 def member_of(who: str) -> MemberId:
@@ -104,4 +99,4 @@ class RulesMachine(PointsMachine):
 
 
 def test_the_rules_agree_with_the_model() -> None:
-    run_state_machine_as_test(RulesMachine, settings=GAMES)
+    run_state_machine_as_test(RulesMachine, settings=games(2000, acts=50, begun_by=1))

@@ -12,7 +12,7 @@ from chassis.embedded.databases import Database
 from chassis.errors import Refusal
 from chassis.testing import Databases
 from chassis.work import Transaction, Work
-from hypothesis import Phase, settings
+from hypothesis import settings
 from hypothesis.stateful import run_state_machine_as_test
 from member.__main__ import PROCESS
 from member.domain.customer import CustomerId, PersonId
@@ -27,9 +27,10 @@ from member.use_cases.memberships import EnrolCustomer, enrol_customers
 from member.wire import FACTS
 from sqlalchemy.ext.asyncio import create_async_engine
 
+from services.member.tests.drawn import games
 from services.member.tests.factories import JANUARY, RECORDED_AT, customer, person
 from services.member.tests.history import Seen, check_history
-from services.member.tests.points_machine import DRAWN_AT_ONCE, MOST_OWED, PERSONS, REGRANT, Answer, PointsMachine, day
+from services.member.tests.points_machine import MOST_OWED, PERSONS, REGRANT, Answer, PointsMachine, day
 from services.member.tests.steps import prove
 
 T = TypeVar("T")
@@ -214,29 +215,23 @@ class UseCasesMachine(PointsMachine):
             self.games.end(kept=kept)
 
 
-async def play(databases: Databases, *, games: int, steps: int) -> None:
+async def play(databases: Databases, played: settings) -> None:
     """So many games, then everything that the books must say."""
     table = await asyncio.to_thread(Games, await databases(PROCESS))
     machine = type("Machine", (UseCasesMachine,), {"games": table})
     try:
-        played = settings(
-            max_examples=games,
-            stateful_step_count=1 + steps // DRAWN_AT_ONCE,
-            phases=[Phase.generate, Phase.shrink],
-            database=None,
-        )
         await asyncio.to_thread(run_state_machine_as_test, machine, settings=played)
         await asyncio.to_thread(table.runner.run, prove(table.work))
         replayed = await asyncio.to_thread(table.runner.run, check_history(table.work, table.seen))
-        assert replayed > games
+        assert replayed > played.max_examples
     finally:
         await asyncio.to_thread(table.close)
 
 
 async def test_the_use_cases_agree_with_the_model(database: Databases) -> None:
-    await play(database, games=100, steps=50)
+    await play(database, games(100, acts=50, begun_by=1))
 
 
 @pytest.mark.soak
 async def test_the_use_cases_agree_with_the_model_for_long(database: Databases) -> None:
-    await play(database, games=2000, steps=50)
+    await play(database, games(2000, acts=50, begun_by=1))
