@@ -13,6 +13,7 @@ from chassis.calendar import add_months
 
 from billing.domain.product import Cadence, CycleUnit
 from billing.domain.rating import Stretch
+from billing.domain.reckoning import Line, LineKind, Reckoning
 from billing.domain.rounding import round_share
 
 _MONTHS_OF_YEAR = 12
@@ -72,11 +73,52 @@ class Split(NamedTuple):
     refund_minor: int
 
 
-def split_at(charged_minor: int, start: date, end: date, *, day: date) -> Split:
+def split_after(charged_minor: int, start: date, end: date, day: date) -> Split:
     """What was charged for a cycle, net of every discount, cut after a day, which counts as used. A day before the
     cycle counts as its first, one after it as its last."""
     of_days = (end - start).days
-    used_days = min(max((day - start).days + 1, 1), of_days)
+    return _split(charged_minor, min(max((day - start).days + 1, 1), of_days), of_days)
+
+
+def split_before(charged_minor: int, start: date, end: date, day: date) -> Split:
+    """The same cut before a day, which does not count as used."""
+    of_days = (end - start).days
+    return _split(charged_minor, min(max((day - start).days, 0), of_days), of_days)
+
+
+class Owned(NamedTuple):
+    """A cycle as it was charged."""
+
+    product_id: str
+    currency: str
+    charged_minor: int
+    tax_minor: int
+
+
+def given_back(owned: Owned, split: Split) -> Reckoning:
+    """How a refund comes about: the cycle is taken back, the days used stay charged; the total is the refund, negative.
+    The tax given back is the refund's share of what the cycle contained."""
+    lines = (
+        Line(LineKind.LIST, owned.product_id, "cycle as charged", -owned.charged_minor, -1),
+        Line(
+            LineKind.PRORATION,
+            owned.product_id,
+            f"{split.used_days} of {split.of_days} days used",
+            split.used_minor,
+            split.used_days,
+            split.of_days,
+        ),
+    )
+    tax_minor = round_share(owned.tax_minor, split.refund_minor, owned.charged_minor) if owned.charged_minor else 0
+    return Reckoning(owned.currency, lines, -split.refund_minor, -tax_minor)
+
+
+def dearer_by_day(new: Reckoning, new_days: int, old_minor: int, old_days: int) -> bool:
+    """Whether the new one costs at least as much a day as the old one did."""
+    return new.total_minor * old_days >= old_minor * new_days
+
+
+def _split(charged_minor: int, used_days: int, of_days: int) -> Split:
     used_minor = round_share(charged_minor, used_days, of_days)
     return Split(used_days, of_days, used_minor, charged_minor - used_minor)
 
