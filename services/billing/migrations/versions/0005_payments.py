@@ -108,16 +108,16 @@ CREATE TABLE payment_refunds (
 CREATE INDEX payment_refunds_payment ON payment_refunds (payment_id);
 CREATE INDEX payment_refunds_to_ask ON payment_refunds (next_ask_at) WHERE next_ask_at IS NOT NULL;
 CREATE TABLE payment_chargebacks (
-    chargeback_id text PRIMARY KEY,
     payment_id text NOT NULL REFERENCES payments,
+    sequence bigint NOT NULL,
     amount_minor bigint NOT NULL,
     owed_minor bigint NOT NULL,
     transaction_id text NOT NULL UNIQUE,
     occurred_at timestamptz NOT NULL,
     recorded_at timestamptz NOT NULL,
+    PRIMARY KEY (payment_id, sequence),
     CONSTRAINT payment_chargebacks_amounts CHECK (amount_minor > 0 AND owed_minor BETWEEN 0 AND amount_minor)
 );
-CREATE INDEX payment_chargebacks_payment ON payment_chargebacks (payment_id);
 CREATE TABLE top_up_rules (
     account_id text PRIMARY KEY REFERENCES accounts,
     token_id text NOT NULL,

@@ -131,14 +131,13 @@ PAYMENT_REFUNDS = Table(
 PAYMENT_CHARGEBACKS = Table(
     "payment_chargebacks",
     METADATA,
-    Column("chargeback_id", Text, primary_key=True),
-    Column("payment_id", Text, ForeignKey("payments.payment_id"), nullable=False),
+    Column("payment_id", Text, ForeignKey("payments.payment_id"), primary_key=True),
+    Column("sequence", BigInteger, primary_key=True, doc="the provider's"),
     Column("amount_minor", BigInteger, nullable=False),
     Column("owed_minor", BigInteger, nullable=False),
     Column("transaction_id", Text, nullable=False, unique=True),
     Column("occurred_at", DateTime(timezone=True), nullable=False),
     Column("recorded_at", DateTime(timezone=True), nullable=False),
-    Index("payment_chargebacks_payment", "payment_id"),
 )
 
 TOP_UP_RULES = Table(

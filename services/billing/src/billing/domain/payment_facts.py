@@ -1,0 +1,80 @@
+"""Facts about payments and automatic top-up. They name no means of payment."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from chassis.money import Money
+
+from billing.domain.account import Account
+from billing.domain.facts import OfAccount
+from billing.domain.ids import BillId
+from billing.domain.payment import Payment, PaymentId, PaymentOrigin, PaymentState
+from billing.domain.top_up import Pause
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PaymentSettled(OfAccount):
+    """A payment became final; the money of one that succeeded is told by AccountRecharged."""
+
+    payment_id: PaymentId
+    amount: Money
+    channel: str
+    state: PaymentState
+    origin: PaymentOrigin
+    bill_id: BillId | None
+    decline_code: str
+    bill_missed: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PaymentChargedBack(OfAccount):
+    """The payer's bank took a payment back; `owed` is what had been spent already."""
+
+    payment_id: PaymentId
+    amount: Money
+    owed: Money
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TopUpPaused(OfAccount):
+    """An automatic top-up was stopped."""
+
+    because: Pause
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TopUpAlarmed(OfAccount):
+    """So many top-ups of one account in a short time: somebody should look."""
+
+    payments: int
+
+
+def payment_settled(payment: Payment, occurred_at: datetime) -> PaymentSettled:
+    """The fact that a payment came to its end."""
+    return PaymentSettled(
+        account_id=payment.account_id,
+        customer_id=payment.customer_id,
+        occurred_at=occurred_at,
+        payment_id=payment.payment_id,
+        amount=payment.amount,
+        channel=payment.channel,
+        state=payment.state,
+        origin=payment.origin,
+        bill_id=payment.bill_id,
+        decline_code=payment.decline_code,
+        bill_missed=payment.bill_missed,
+    )
+
+
+def top_up_paused(account: Account, because: Pause, occurred_at: datetime) -> TopUpPaused:
+    """The fact that an account's automatic top-up was stopped."""
+    return TopUpPaused(
+        account_id=account.account_id, customer_id=account.customer_id, occurred_at=occurred_at, because=because
+    )
+
+
+def top_up_alarmed(account: Account, payments: int, occurred_at: datetime) -> TopUpAlarmed:
+    """The fact that an account is topped up suspiciously often."""
+    return TopUpAlarmed(
+        account_id=account.account_id, customer_id=account.customer_id, occurred_at=occurred_at, payments=payments
+    )

@@ -1,0 +1,95 @@
+"""Refunds to payers and charge-backs in the database."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import NamedTuple
+
+from sqlalchemy import insert, text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from billing.domain.ids import TransactionId
+from billing.domain.payment import PaymentId, Refund, RefundId, next_ask
+from billing.store.payment_tables import PAYMENT_CHARGEBACKS, PAYMENT_REFUNDS
+
+_END_REFUND = text("""
+UPDATE payment_refunds SET state = :state, settled_at = :settled_at, transaction_id = :transaction_id,
+       next_ask_at = NULL
+WHERE refund_id = :refund_id
+""")
+_ASKED = text("""
+UPDATE payment_refunds r SET next_ask_at = n.next_ask_at, asked = n.asked
+FROM unnest(CAST(:refund_ids AS text[]), CAST(:next_ask_ats AS timestamptz[]), CAST(:askeds AS integer[]))
+     AS n(refund_id, next_ask_at, asked)
+WHERE r.refund_id = n.refund_id AND r.next_ask_at IS NOT NULL
+""")
+_DUE_REFUNDS = text("""
+SELECT r.refund_id, r.payment_id FROM payment_refunds r WHERE r.next_ask_at <= :as_of
+ORDER BY r.next_ask_at, r.refund_id LIMIT :limit
+""")
+
+
+async def due_refunds(connection: AsyncConnection, as_of: datetime, limit: int) -> dict[RefundId, PaymentId]:
+    """Refunds whose providers are to be called by now, and what they are of."""
+    rows = await connection.execute(_DUE_REFUNDS, {"as_of": as_of, "limit": limit})
+    return {RefundId(refund_id): PaymentId(payment_id) for refund_id, payment_id in rows}
+
+
+async def note_refunds_asked(connection: AsyncConnection, refunds: Sequence[Refund], as_of: datetime) -> None:
+    """Refunds whose providers are called now; the next call is due later than the last one was."""
+    await connection.execute(
+        _ASKED,
+        {
+            "refund_ids": [each.refund_id for each in refunds],
+            "next_ask_ats": [next_ask(each.asked, as_of) for each in refunds],
+            "askeds": [each.asked + 1 for each in refunds],
+        },
+    )
+
+
+async def add_refund(
+    connection: AsyncConnection, refund: Refund, *, next_ask_at: datetime, recorded_at: datetime
+) -> None:
+    """Stores a refund that was asked for."""
+    await connection.execute(
+        insert(PAYMENT_REFUNDS),
+        {
+            "refund_id": refund.refund_id,
+            "payment_id": refund.payment_id,
+            "amount_minor": refund.amount.minor_units,
+            "reason": refund.reason,
+            "state": refund.state,
+            "hold_id": refund.hold_id,
+            "requested_at": refund.requested_at,
+            "next_ask_at": next_ask_at,
+            "recorded_at": recorded_at,
+        },
+    )
+
+
+async def end_refund(connection: AsyncConnection, refund: Refund, transaction_id: TransactionId | None) -> None:
+    """Stores how a refund ended; `transaction_id` is what took its money out of the balance."""
+    await connection.execute(
+        _END_REFUND,
+        {
+            "refund_id": refund.refund_id,
+            "state": refund.state,
+            "settled_at": refund.settled_at,
+            "transaction_id": transaction_id,
+        },
+    )
+
+
+class BookedChargeback(NamedTuple):
+    """A charge-back as it was booked."""
+
+    payment_id: PaymentId
+    sequence: int
+    amount_minor: int
+    owed_minor: int
+    transaction_id: TransactionId
+    occurred_at: datetime
+
+
+async def add_chargeback(connection: AsyncConnection, booked: BookedChargeback, recorded_at: datetime) -> None:
+    """Appends a charge-back."""
+    await connection.execute(insert(PAYMENT_CHARGEBACKS), {**booked._asdict(), "recorded_at": recorded_at})
