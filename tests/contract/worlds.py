@@ -20,6 +20,9 @@ from sqlalchemy import text
 from tests.contract.matching import Bound, differences, filled, plain
 from tests.contract.promises import Caller, Promise, Step, admitted, event_of, method_named, path_of, request_of
 
+# Business time is the promises' own: callers may date anything, and the clock ends nothing.
+SETTINGS = DATED_LONG_AGO | {"timed_work": False}
+
 
 @dataclass(slots=True)
 class World:
@@ -102,7 +105,7 @@ async def world_of(promise: Promise, templates: Templates, nats: NatsServer, key
     process = importlib.import_module(f"{provider}.__main__").PROCESS
     database = await templates.clone(provider)
     try:
-        async with serving(process, database, nats, keys, **DATED_LONG_AGO | promise.settings) as served:
+        async with serving(process, database, nats, keys, **SETTINGS | promise.settings) as served:
             await served.settle()  # by then the streams are there
             yield World(served)
     finally:

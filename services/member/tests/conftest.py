@@ -27,8 +27,13 @@ def settings() -> Mapping[str, Any]:
 async def served(
     database: Databases, nats: NatsServer, keys: Keys, settings: Mapping[str, Any]
 ) -> AsyncIterator[Serving]:
-    """Member with its own database and broker, serving gRPC and listening to events."""
-    async with serving(PROCESS, await database(PROCESS), nats, keys, **settings) as running:
+    """Member with its own database and broker, serving gRPC and listening to events.
+
+    The clock's timed work rests unless a test asks for it: tests live in a time of their own, long past by the clock,
+    and a round among their calls would end what they have only begun.
+    """
+    resting = {"timed_work": False}
+    async with serving(PROCESS, await database(PROCESS), nats, keys, **{**resting, **settings}) as running:
         yield running
 
 
