@@ -1,12 +1,15 @@
 """Billing's composition root: `python -m billing serve` and `python -m billing migrate`."""
 
+from chassis.calendar import Calendar
 from chassis.process import Parts, Process, Served, Servicer, run
 from touchstone.billing.v1 import account_service_pb2_grpc as account_grpc
 from touchstone.billing.v1 import bill_service_pb2_grpc as bill_grpc
+from touchstone.billing.v1 import catalog_service_pb2_grpc as catalog_grpc
 from touchstone.billing.v1 import charging_service_pb2_grpc as charging_grpc
 
 from billing.api.account import AccountApi
 from billing.api.bill import BillApi
+from billing.api.catalog import CatalogApi
 from billing.api.charging import ChargingApi
 from billing.jobs import timed
 from billing.settings import BillingSettings
@@ -16,6 +19,7 @@ from billing.wire import FACTS
 
 def build(parts: Parts[BillingSettings]) -> Served:
     """Puts billing together. It listens to no events."""
+    calendar = Calendar(parts.settings.zone)
     return Served(
         servicers=(
             Servicer(
@@ -32,6 +36,11 @@ def build(parts: Parts[BillingSettings]) -> Served:
                 "touchstone.billing.v1.BillService",
                 bill_grpc.add_BillServiceServicer_to_server,
                 BillApi(parts.work),
+            ),
+            Servicer(
+                "touchstone.billing.v1.CatalogService",
+                catalog_grpc.add_CatalogServiceServicer_to_server,
+                CatalogApi(parts.work, calendar),
             ),
         ),
         timed=timed(),

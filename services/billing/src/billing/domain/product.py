@@ -20,6 +20,10 @@ class ProductKindFixed(Refusal):
     """A product keeps its kind, its cycle and its unit: prices and subscriptions are built on them."""
 
 
+class ProductKindDiffers(Refusal):
+    """What is asked is not done with products of this kind."""
+
+
 class ProductRetired(Refusal):
     """A retired product is not sold any more; who has it keeps it."""
 
@@ -72,6 +76,13 @@ class Product:
             found.append(FieldViolation("product.unit", "must be said of a usage product, and of no other"))
         if found:
             raise InvalidArgument.many(found)
+
+    def check_kind(self, kind: ProductKind) -> None:
+        """Refuses ProductKindDiffers."""
+        if self.kind is not kind:
+            raise ProductKindDiffers(
+                f"product {self.product_id} is {self.kind}, not {kind}", product_id=self.product_id, kind=self.kind
+            )
 
     def check_sold(self) -> None:
         """Refuses ProductRetired."""

@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from fractions import Fraction
 from typing import NamedTuple, assert_never
 
-from chassis.money import AMOUNT_MAX, MAX_BASIS_POINTS, Money
+from chassis.errors import InvalidArgument
+from chassis.money import AMOUNT_MAX, MAX_BASIS_POINTS
 
 from billing.domain.discount import Discount
 from billing.domain.price import Price, PriceTier, TierMode, UnitPrice, cumulative_price, graduated, packages, tier_of
@@ -85,14 +86,10 @@ def reckon_usage(product: Product, price: Price, *, before: int, quantity: int) 
     return _fitted(price, lines, usage_minor(price, before=before, quantity=quantity))
 
 
-def fits(reckoning: Reckoning) -> bool:
-    """Whether the total is an amount that can be charged."""
-    return abs(reckoning.total_minor) <= AMOUNT_MAX
-
-
-def total_of(reckoning: Reckoning) -> Money:
-    """What is charged."""
-    return Money(reckoning.total_minor, reckoning.currency)
+def check_amount(reckoning: Reckoning, field: str) -> None:
+    """Refuses what comes to more than can be charged, naming the field that made it so much."""
+    if abs(reckoning.total_minor) > AMOUNT_MAX or abs(reckoning.list_total_minor) > AMOUNT_MAX:
+        raise InvalidArgument(field, f"comes to more than {AMOUNT_MAX} minor units")
 
 
 def _fitted(price: Price, exact: Sequence[_Exact], total_minor: int) -> Reckoning:

@@ -19,6 +19,11 @@ def money_to_proto(money: Money) -> common_pb2.Money:
     return common_pb2.Money(minor_units=money.minor_units, currency=money.currency)
 
 
+def minor_to_proto(amount_minor: int, currency: str) -> common_pb2.Money:
+    """An amount in minor units, where no Money was made of it."""
+    return common_pb2.Money(minor_units=amount_minor, currency=currency)
+
+
 def money_from_proto(money: common_pb2.Money) -> Money:
     """As it came; commands check it and name the field."""
     return Money(money.minor_units, money.currency)
