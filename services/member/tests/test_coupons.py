@@ -379,10 +379,10 @@ def test_terms_that_no_coupon_could_have_are_malformed() -> None:
 
 async def test_who_dates_an_act_ahead_ends_nothing_of_others(work: Work) -> None:
     await put_customers(work, "c-1", "c-2", "c-3")
-    await activated(work, terms(limits=Limits(used=1)))
+    await activated(work, terms(limits=Limits(used=1), validity=Lasting(400)))
     mine, other = await issued(work, "c-1"), await issued(work, "c-2")
     ahead = RECORDED_AT + timedelta(days=1)
-    (reserved,) = await use(work, use_command(mine.coupon_id, ends_at=ahead))
+    (reserved,) = await use(work, use_command(mine.coupon_id, occurred_at=RECORDED_AT, ends_at=ahead))
     assert isinstance(reserved, Reserved)
     thief = use_command(other.coupon_id, customer_id="c-2", order_id="o-2", occurred_at=ahead, ends_at=None)
     assert isinstance((await use(work, thief))[0], CouponsNotUsable)

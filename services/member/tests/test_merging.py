@@ -161,7 +161,7 @@ async def test_each_refused_merge_leaves_no_trace(work: Work) -> None:
     await put(work, *(UpsertCustomer(full_customer(f"c-{number}")) for number in (3, 4, 5)))
     await erase(work, "c-4")
     await erase(work, "c-5", "p-2")
-    await hold(work, 60, holder=Holder(C2, GENERAL), expires_at=day(50))
+    await hold(work, 60, holder=Holder(C2, GENERAL), expires_at=day(30))
     before = await rows(work, "SELECT * FROM customers ORDER BY 1")
     asked: list[tuple[MergeCustomers, Any]] = [
         (merging("c-1", "nobody"), CustomerNotFound),

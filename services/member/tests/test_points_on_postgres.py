@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from datetime import timedelta
 from typing import Any, ClassVar, TypeVar
 from zoneinfo import ZoneInfo
 
@@ -172,7 +173,13 @@ class UseCasesMachine(PointsMachine):
 
     def do_hold(self, name: str, who: str, points: int, *, on: int, expires: int) -> Answer:
         command = spending.HoldPoints(
-            f"{self.game}-{name}", self.holder(who), points, "cup", day(on), expires_at=day(expires)
+            f"{self.game}-{name}",
+            self.holder(who),
+            points,
+            "cup",
+            day(on),
+            expires_at=day(expires),
+            longest=timedelta.max,
         )
         return self.booked(self.one(spending.hold_many, command))
 
