@@ -2,18 +2,22 @@
 
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from typing import TypeVar
+from zoneinfo import ZoneInfo
 
 from billing.domain.account import Account, OpenAccount, Standing
 from billing.domain.bill import Bill
 from billing.domain.ids import AccountId, BillId, CustomerId, PlanId, TransactionId
-from billing.domain.movement import Adjustment, Charge, Moved, Recharge
+from billing.domain.movement import Moved
 from billing.domain.plan import BillPlan
+from billing.domain.wish import Adjustment, Charge, Recharge
 from billing.use_cases.account import open_accounts
 from billing.use_cases.bill import PayBill, pay_bills
-from billing.use_cases.movement import move_balances
 from billing.use_cases.plan import put_bill_plan
 from billing.use_cases.proof import prove
+from billing.use_cases.wish import move_balances
+from chassis.calendar import Calendar
 from chassis.errors import Refusal
 from chassis.money import Money
 from chassis.proof import Check
@@ -22,6 +26,8 @@ from chassis.work import Transaction, Work
 OCCURRED_AT = datetime(2026, 3, 1, 12, tzinfo=UTC)
 RECORDED_AT = datetime(2026, 3, 1, 13, tzinfo=UTC)
 ACCOUNT, CUSTOMER, PLAN = AccountId("acc-1"), CustomerId("cus-1"), PlanId("basic")
+
+CALENDAR = Calendar(ZoneInfo("UTC"))
 
 D = TypeVar("D")
 
@@ -145,11 +151,11 @@ class Billing:
 
     async def move(self, *wanted: Recharge | Charge | Adjustment) -> list[Moved | Refusal]:
         """Moves balances in one batch."""
-        return await self._many(move_balances, wanted)
+        return await self._many(partial(move_balances, calendar=CALENDAR), wanted)
 
     async def pay(self, *wanted: PayBill) -> list[Moved | Refusal]:
         """Pays bills in one batch."""
-        return await self._many(pay_bills, wanted)
+        return await self._many(partial(pay_bills, calendar=CALENDAR), wanted)
 
     async def proof(self) -> list[Check]:
         """The claims that do not hold."""

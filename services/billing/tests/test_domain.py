@@ -1,9 +1,9 @@
 """The rules of billing without a database: the threshold machine against a plain model, and what commands refuse."""
 
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from billing.domain.account import Account
 from billing.domain.bill import BillAlreadyPaid, BillNotFound, BillState
 from billing.domain.facts import (
     AccountCharged,
@@ -14,12 +14,14 @@ from billing.domain.facts import (
     BillIssued,
     BillPaid,
     facts_of,
+    turn_facts,
 )
-from billing.domain.ids import AccountId, BillId, CustomerId
-from billing.domain.movement import Movement, bill_payment
+from billing.domain.ids import AccountId, BillId, CustomerId, TransactionId
+from billing.domain.movement import Moved, Movement, Share
 from billing.domain.plan import BillPlan, PlanCurrencyDiffers
 from billing.domain.settlement import Demand, demands, settle
-from billing.domain.threshold import Booked, Crossing, Turn, amount_to_ask, observe
+from billing.domain.threshold import Booked, Crossing, CrossingCause, Step, Turn, Turned, amount_to_ask, observe
+from billing.domain.wish import bill_payment
 from chassis.errors import InvalidArgument
 from chassis.money import AMOUNT_MAX, Money
 from hypothesis import given
@@ -128,14 +130,32 @@ def test_a_bill_and_the_open_ones_ask_for_the_whole_gap(target: int, balance: in
     assert balance + open_minor + asked == max(target, balance + open_minor)
 
 
-def settled(*steps: tuple[Movement, Booked]) -> list[Demand]:
-    """The bills that movements of the account on the plan call for, without an open bill before."""
-    plans = {PLAN: a_plan()}
-    return demands(settle({ACCOUNT: an_account()}, plans, steps), plans, {})
+def step(before: int, after: int, version: int, *, account_id: str = ACCOUNT, by: str = "c1") -> Step:
+    """A change of a balance without a credit limit."""
+    return Step(
+        account_id=AccountId(account_id),
+        cause=CrossingCause.DEBIT,
+        measured_before=before,
+        measured_after=after,
+        balance_after=after,
+        account_version=version,
+        occurred_at=OCCURRED_AT,
+        transaction_id=TransactionId(f"charge:{by}"),
+    )
+
+
+def turned(*steps: Step, account: Account | None = None) -> tuple[Turned, ...]:
+    """What the machine of the account on the plan makes of steps."""
+    return settle({ACCOUNT: account or an_account()}, {PLAN: a_plan()}, steps)
+
+
+def asked(*steps: Step) -> list[Demand]:
+    """The bills that steps of the account on the plan call for, without an open bill before."""
+    return demands(turned(*steps), {ACCOUNT: an_account()}, {PLAN: a_plan()}, {})
 
 
 def test_the_demand_names_its_debit() -> None:
-    (demand,) = settled((charge(60_00).movement("c1"), Booked(100_00, 40_00, 2)))
+    (demand,) = asked(step(100_00, 40_00, 2))
     bill = demand.bill(BillId("b1"), 7)
 
     assert (bill.amount, bill.balance_at_issue, bill.threshold) == (cny(60_00), cny(40_00), cny(50_00))
@@ -144,69 +164,64 @@ def test_the_demand_names_its_debit() -> None:
 
 
 def test_the_second_crossing_of_a_batch_counts_the_first_bill() -> None:
-    found = settled(
-        (charge(60_00).movement("c1"), Booked(100_00, 40_00, 2)),
-        (recharge(20_00).movement("r1"), Booked(40_00, 60_00, 3)),
-        (charge(30_00).movement("c2"), Booked(60_00, 30_00, 4)),
-    )
+    found = asked(step(100_00, 40_00, 2), step(40_00, 60_00, 3, by="r1"), step(60_00, 30_00, 4, by="c2"))
 
     assert [demand.amount for demand in found] == [cny(60_00), cny(10_00)]
 
 
 def test_open_bills_that_cover_the_gap_leave_nothing_to_ask() -> None:
-    plans = {PLAN: a_plan()}
-    moved = settle({ACCOUNT: an_account()}, plans, [(charge(1).movement("c1"), Booked(50_00, 49_99, 2))])
+    plans, accounts = {PLAN: a_plan()}, {ACCOUNT: an_account()}
+    crossed = turned(step(50_00, 49_99, 2))
 
-    assert moved[0].turn is Turn.CROSSED
-    assert demands(moved, plans, {ACCOUNT: 50_01}) == []
-    assert [demand.amount for demand in demands(moved, plans, {ACCOUNT: 50_00})] == [cny(1)]
+    assert crossed[0].turn is Turn.CROSSED
+    assert demands(crossed, accounts, plans, {ACCOUNT: 50_01}) == []
+    assert [demand.amount for demand in demands(crossed, accounts, plans, {ACCOUNT: 50_00})] == [cny(1)]
 
 
 def test_accounts_of_a_batch_do_not_see_each_other() -> None:
     other = AccountId("acc-2")
-    plans = {PLAN: a_plan()}
-    accounts = {ACCOUNT: an_account(), other: an_account(other)}
-    moved = settle(
-        accounts,
-        plans,
+    standing = {ACCOUNT: an_account(), other: an_account(other)}
+    found = settle(
+        standing,
+        {PLAN: a_plan()},
         [
-            (charge(60_00).movement("c1"), Booked(100_00, 40_00, 2)),
-            (charge(60_00, other).movement("c2"), Booked(100_00, 40_00, 2)),
-            (charge(10_00).movement("c3"), Booked(40_00, 30_00, 3)),
+            step(100_00, 40_00, 2),
+            step(100_00, 40_00, 2, account_id=other, by="c2"),
+            step(40_00, 30_00, 3, by="c3"),
         ],
     )
 
-    assert [each.turn for each in moved] == [Turn.CROSSED, Turn.CROSSED, Turn.NONE]
-    assert [each.account.below_threshold for each in moved] == [True, True, True]
+    assert [each.turn for each in found] == [Turn.CROSSED, Turn.CROSSED, Turn.NONE]
+    assert [account.below_threshold for account in standing.values()] == [True, True]
 
 
-def test_a_movement_tells_first_itself_and_then_what_it_meant() -> None:
-    plans = {PLAN: a_plan()}
-    crossing = settle({ACCOUNT: an_account()}, plans, [(charge(60_00).movement("c1"), Booked(100_00, 40_00, 2))])[0]
-    account = crossing.account
+def moved(movement: Movement, balance: int, version: int) -> Moved:
+    """A movement as booked on its own account."""
+    share = Share(movement.account_id, movement.amount, cny(0), cny(balance), version)
+    return Moved(movement, an_account(), (share,), cny(balance), version)
+
+
+def test_a_movement_tells_first_itself_and_then_the_bill_it_paid() -> None:
     paying = bill_payment(a_bill(), customer_id=None, channel="app", occurred_at=OCCURRED_AT)
-    paid = settle({ACCOUNT: account}, plans, [(paying, Booked(40_00, 100_00, 3))])[0]
-    down = settle({ACCOUNT: an_account(plan_id=None)}, {}, [(adjustment(-5).movement("a1"), Booked(100, 95, 2))])[0]
 
-    assert [type(fact) for fact in facts_of(crossing)] == [AccountCharged, BalanceFellBelowThreshold]
-    assert [type(fact) for fact in facts_of(paid)] == [AccountRecharged, BillPaid, BalanceRestored]
-    (adjusted,) = facts_of(down)
+    assert [type(fact) for fact in facts_of(moved(charge(60_00).movement("c1"), 40_00, 2))] == [AccountCharged]
+    assert [type(fact) for fact in facts_of(moved(paying, 100_00, 3))] == [AccountRecharged, BillPaid]
+    (adjusted,) = facts_of(moved(adjustment(-5).movement("a1"), 95, 2))
     assert isinstance(adjusted, BalanceAdjusted)
     assert (adjusted.amount, adjusted.balance_after, adjusted.account_version) == (cny(-5), cny(95), 2)
 
 
-def test_a_crossing_with_a_bill_tells_both() -> None:
-    plans = {PLAN: a_plan()}
-    moved = settle({ACCOUNT: an_account()}, plans, [(charge(60_00).movement("c1"), Booked(100_00, 40_00, 2))])
-    (demand,) = demands(moved, plans, {})
-    facts = list(facts_of(replace(moved[0], bill=demand.bill(BillId("b1"), 1))))
+def test_a_crossing_with_a_bill_tells_both_and_a_return_tells_itself() -> None:
+    accounts = {ACCOUNT: an_account()}
+    turns = turned(step(100_00, 40_00, 2), step(40_00, 100_00, 3))
+    (demand,) = demands(turns, accounts, {PLAN: a_plan()}, {})
 
-    fell, issued = facts[1], facts[2]
+    fell, issued, restored = turn_facts(turns, [demand.bill(BillId("b1"), 1)], accounts)
     assert isinstance(fell, BalanceFellBelowThreshold)
     assert isinstance(issued, BillIssued)
+    assert isinstance(restored, BalanceRestored)
     assert fell.bill_id == issued.bill_id == "b1"
-    assert {fact.aggregate_id for fact in facts} == {ACCOUNT}
-    assert BalanceRestored not in map(type, facts)
+    assert {fact.aggregate_id for fact in (fell, issued, restored)} == {ACCOUNT}
 
 
 def test_a_bill_is_payable_once_and_by_its_customer() -> None:

@@ -25,17 +25,17 @@ def build(parts: Parts[BillingSettings]) -> Served:
             Servicer(
                 "touchstone.billing.v1.AccountService",
                 account_grpc.add_AccountServiceServicer_to_server,
-                AccountApi(parts.work),
+                AccountApi(parts.work, calendar),
             ),
             Servicer(
                 "touchstone.billing.v1.ChargingService",
                 charging_grpc.add_ChargingServiceServicer_to_server,
-                ChargingApi(parts.work),
+                ChargingApi(parts.work, calendar),
             ),
             Servicer(
                 "touchstone.billing.v1.BillService",
                 bill_grpc.add_BillServiceServicer_to_server,
-                BillApi(parts.work),
+                BillApi(parts.work, calendar),
             ),
             Servicer(
                 "touchstone.billing.v1.CatalogService",

@@ -209,7 +209,8 @@ class Draft:
             receiver = self._settled(command.to, command.occurred_at)
             _check_asset(receiver, account.asset)
             lines.append(receiver.credit(amount))
-        return _posted(command, account.asset, lines, system_lines)._replace(ends=hold.id)
+        taken = first_taken(hold.taken, amount)
+        return _posted(command, account.asset, lines, system_lines)._replace(ends=hold.id, taken=taken)
 
     def _release_hold(self, command: ReleaseHold) -> Posted:
         account, hold = self._open_hold(command.hold, command.occurred_at)

@@ -49,7 +49,9 @@ class SystemLine(NamedTuple):
 
 
 class Posted(NamedTuple):
-    """One transaction in the books. `settled` are the expiries that had to be booked around it, oldest first."""
+    """One transaction in the books. `settled` are the expiries that had to be booked around it, oldest first.
+
+    `taken` is what a capture took out of lots, which its line does not show: the hold had taken it before."""
 
     source: Source
     kind: str
@@ -59,6 +61,7 @@ class Posted(NamedTuple):
     system_lines: tuple[SystemLine, ...] = ()
     metadata: Metadata = NO_METADATA
     ends: HoldId | None = None
+    taken: tuple[LotMove, ...] = ()
     reverses: Source | None = None
     reversed_before: int = 0
     reversed_amount: int = 0

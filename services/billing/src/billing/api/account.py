@@ -1,8 +1,10 @@
 """AccountService: accounts, and what goes into them."""
 
+from functools import partial
 from typing import Any
 
 import grpc
+from chassis.calendar import Calendar
 from chassis.gathering import Gatherer
 from chassis.paging import page_from_request
 from chassis.rpc.errors import item_result
@@ -12,25 +14,26 @@ from touchstone.billing.v1.account_service_pb2_grpc import AccountServiceService
 
 from billing.api.acting import replying
 from billing.use_cases.account import accounts_page, get_account, open_accounts, statement_page
-from billing.use_cases.movement import move_balances
+from billing.use_cases.wish import move_balances
 from billing.wire import account as account_wire
 from billing.wire import movement as movement_wire
 from billing.wire.value import account_id_from_proto, number_after, owner_from_proto
 
 _OPEN = replying(open_accounts, account_wire.account_opened_to_proto)
-_RECHARGE = replying(move_balances, movement_wire.recharged_to_proto)
-_ADJUST = replying(move_balances, movement_wire.adjusted_to_proto)
 Context = grpc.aio.ServicerContext[Any, Any]
 
 
 class AccountApi(AccountServiceServicer):
     """Unary calls and batch calls are the same use cases and share their claims."""
 
-    def __init__(self, work: Work) -> None:
+    def __init__(self, work: Work, calendar: Calendar) -> None:
         self._work = work
+        move = partial(move_balances, calendar=calendar)
+        recharge = replying(move, movement_wire.recharged_to_proto)
+        adjust = replying(move, movement_wire.adjusted_to_proto)
         self._opening = Gatherer(work, "open_account", _OPEN, pb.OpenAccountResponse)
-        self._recharging = Gatherer(work, "recharge_account", _RECHARGE, pb.RechargeResponse)
-        self._adjusting = Gatherer(work, "adjust_balance", _ADJUST, pb.AdjustBalanceResponse)
+        self._recharging = Gatherer(work, "recharge_account", recharge, pb.RechargeResponse)
+        self._adjusting = Gatherer(work, "adjust_balance", adjust, pb.AdjustBalanceResponse)
 
     async def OpenAccount(self, request: pb.OpenAccountRequest, context: Context) -> pb.OpenAccountResponse:
         return await self._opening.answer(ask(request, account_wire.open_account_from_proto(request)))

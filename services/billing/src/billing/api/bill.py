@@ -1,8 +1,10 @@
 """BillService: bill plans, bills and their payment."""
 
+from functools import partial
 from typing import Any
 
 import grpc
+from chassis.calendar import Calendar
 from chassis.gathering import Gatherer
 from chassis.ids import check_id
 from chassis.paging import page_from_request
@@ -21,7 +23,6 @@ from billing.wire import bill as wire
 from billing.wire.account import account_to_proto, set_account_plan_from_proto
 from billing.wire.value import number_after
 
-_PAY = replying(pay_bills, wire.bill_paid_to_proto)
 Context = grpc.aio.ServicerContext[Any, Any]
 
 
@@ -36,9 +37,10 @@ async def _set_plan(transaction: Transaction, wanted: SetAccountPlan) -> pb.SetA
 class BillApi(BillServiceServicer):
     """A payment and a batch of them are one use case and share their claims."""
 
-    def __init__(self, work: Work) -> None:
+    def __init__(self, work: Work, calendar: Calendar) -> None:
         self._work = work
-        self._paying = Gatherer(work, "pay_bill", _PAY, pb.PayBillResponse)
+        pay = replying(partial(pay_bills, calendar=calendar), wire.bill_paid_to_proto)
+        self._paying = Gatherer(work, "pay_bill", pay, pb.PayBillResponse)
 
     async def PutBillPlan(self, request: pb.PutBillPlanRequest, context: Context) -> pb.PutBillPlanResponse:
         wanted = ask(request, wire.plan_from_proto(request.plan))

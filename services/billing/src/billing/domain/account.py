@@ -64,6 +64,8 @@ class Account:
     currency: str
     plan_id: PlanId | None
     opened_at: datetime
+    credit_limit_minor: int = 0
+    has_payers: bool = False
     crossing: Crossing | None = None
     service: Service = AS_OPENED
     day_threshold: DayThreshold | None = None
@@ -83,10 +85,10 @@ class Account:
         if customer_id is not None and customer_id != self.customer_id:
             raise account_not_found(self.account_id)
 
-    def check_amount(self, amount: Money) -> None:
+    def check_amount(self, amount: Money, field: str = "amount") -> None:
         """Refuses an amount in another currency than the account's."""
         if amount.currency != self.currency:
-            raise InvalidArgument("amount.currency", f"must be {self.currency}, the currency of the account")
+            raise InvalidArgument(f"{field}.currency", f"must be {self.currency}, the currency of the account")
 
 
 class Standing(NamedTuple):

@@ -3,7 +3,7 @@
 `aggregate_id` is the account, so that the facts of one account keep their order; `occurred_at` is business time.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import assert_never
@@ -13,8 +13,8 @@ from chassis.money import Money
 from billing.domain.account import Account
 from billing.domain.bill import Bill
 from billing.domain.ids import AccountId, BillId, ChargeId, CustomerId, TransactionId
-from billing.domain.movement import Moved, MovementKind
-from billing.domain.threshold import Turn
+from billing.domain.movement import Credit, Moved, MovementKind, Share
+from billing.domain.threshold import CrossingCause, Turn, Turned
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +47,8 @@ class AccountRecharged(OfAccount):
     transaction_id: TransactionId
     account_version: int
     channel: str
+    payment_id: str = ""
+    bill_id: BillId | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,6 +61,12 @@ class AccountCharged(OfAccount):
     transaction_id: TransactionId | None
     account_version: int
     description: str
+    gift: Money
+    product_id: str = ""
+    order_id: str = ""
+    subscription_id: str = ""
+    paid_by: tuple[Share, ...] = ()
+    late: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,6 +87,8 @@ class BalanceFellBelowThreshold(OfAccount):
     threshold: Money
     bill_id: BillId | None
     account_version: int
+    cause: CrossingCause
+    credit_limit: Money
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,68 +141,86 @@ def account_opened(account: Account) -> AccountOpened:
 
 
 def facts_of(moved: Moved) -> Iterator[Fact]:
-    """What a movement tells, in order: the movement, then what it meant for bills."""
-    yield _movement_fact(moved)
-    if moved.movement.settles is not None:
-        yield _bill_paid(moved, moved.movement.settles)
-    match moved.turn:
-        case Turn.NONE:
-            pass
-        case Turn.RESTORED:
-            yield _balance_restored(moved)
-        case Turn.CROSSED:
-            yield _balance_fell(moved)
-            if moved.bill is not None:
-                yield _bill_issued(moved.bill)
-        case _:
-            assert_never(moved.turn)
-
-
-def _movement_fact(moved: Moved) -> Fact:
+    """What a movement tells, in order: the movement, then the bill that it paid. Kinds that are not told here are told
+    by the use case that moves them."""
     match moved.movement.kind:
         case MovementKind.RECHARGE | MovementKind.BILL_PAYMENT:
-            return _recharged(moved)
-        case MovementKind.CHARGE:
-            return _charged(moved)
+            yield _recharged(moved)
+        case MovementKind.CHARGE | MovementKind.RESERVATION_COMMIT:
+            yield _charged(moved)
         case MovementKind.ADJUSTMENT:
-            return _adjusted(moved)
+            yield _adjusted(moved)
         case _:
-            assert_never(moved.movement.kind)
+            pass
+    if moved.movement.settles is not None:
+        yield _bill_paid(moved, moved.movement.settles)
+
+
+def turn_facts(turns: Iterable[Turned], bills: Iterable[Bill], accounts: Mapping[AccountId, Account]) -> Iterator[Fact]:
+    """What the turns of thresholds tell, each with the bill it caused."""
+    left = list(bills)
+    for turned in turns:
+        account = accounts[turned.step.account_id]
+        match turned.turn:
+            case Turn.NONE:
+                pass
+            case Turn.RESTORED:
+                yield _balance_restored(turned, account)
+            case Turn.CROSSED:
+                bill = next((bill for bill in left if bill.account_id == account.account_id), None)
+                yield _balance_fell(turned, account, bill)
+                if bill is not None:
+                    left.remove(bill)
+                    yield _bill_issued(bill)
+            case _:
+                assert_never(turned.turn)
 
 
 def _recharged(moved: Moved) -> AccountRecharged:
+    movement = moved.movement
     return AccountRecharged(
         account_id=moved.account.account_id,
         customer_id=moved.account.customer_id,
-        occurred_at=moved.movement.occurred_at,
-        amount=moved.movement.amount,
+        occurred_at=movement.occurred_at,
+        amount=moved.amount,
         balance_after=moved.balance_after,
-        transaction_id=moved.movement.transaction_id,
+        transaction_id=movement.transaction_id,
         account_version=moved.account_version,
-        channel=moved.movement.note,
+        channel=movement.note,
+        payment_id=movement.about.get("payment_id", ""),
+        bill_id=movement.settles.bill_id if movement.settles else None,
     )
 
 
 def _charged(moved: Moved) -> AccountCharged:
+    movement = moved.movement
+    about = movement.about
     return AccountCharged(
         account_id=moved.account.account_id,
         customer_id=moved.account.customer_id,
-        occurred_at=moved.movement.occurred_at,
-        charge_id=ChargeId(moved.movement.identity),
-        amount=moved.movement.amount,
+        occurred_at=movement.occurred_at,
+        charge_id=ChargeId(about.get("charge_id", movement.identity)),
+        amount=moved.amount,
         balance_after=moved.balance_after,
         transaction_id=moved.transaction_id,
         account_version=moved.account_version,
-        description=moved.movement.note,
+        description=movement.note,
+        gift=moved.gift,
+        product_id=about.get("product_id", ""),
+        order_id=about.get("order_id", ""),
+        subscription_id=about.get("subscription_id", ""),
+        paid_by=moved.shares if moved.paid_by_others else (),
+        late="late" in about,
     )
 
 
 def _adjusted(moved: Moved) -> BalanceAdjusted:
+    amount = moved.amount.minor_units
     return BalanceAdjusted(
         account_id=moved.account.account_id,
         customer_id=moved.account.customer_id,
         occurred_at=moved.movement.occurred_at,
-        amount=moved.movement.change,
+        amount=moved.account.money(amount if isinstance(moved.movement.act, Credit) else -amount),
         balance_after=moved.balance_after,
         transaction_id=moved.movement.transaction_id,
         account_version=moved.account_version,
@@ -209,26 +237,28 @@ def _bill_paid(moved: Moved, bill: Bill) -> BillPaid:
     )
 
 
-def _balance_fell(moved: Moved) -> BalanceFellBelowThreshold:
+def _balance_fell(turned: Turned, account: Account, bill: Bill | None) -> BalanceFellBelowThreshold:
     return BalanceFellBelowThreshold(
-        account_id=moved.account.account_id,
-        customer_id=moved.account.customer_id,
-        occurred_at=moved.movement.occurred_at,
-        balance=moved.balance_after,
-        threshold=moved.met,
-        bill_id=moved.bill.bill_id if moved.bill else None,
-        account_version=moved.account_version,
+        account_id=account.account_id,
+        customer_id=account.customer_id,
+        occurred_at=turned.step.occurred_at,
+        balance=account.money(turned.step.balance_after),
+        threshold=account.money(turned.met_minor),
+        bill_id=bill.bill_id if bill else None,
+        account_version=turned.step.account_version,
+        cause=turned.step.cause,
+        credit_limit=account.money(turned.step.credit_limit),
     )
 
 
-def _balance_restored(moved: Moved) -> BalanceRestored:
+def _balance_restored(turned: Turned, account: Account) -> BalanceRestored:
     return BalanceRestored(
-        account_id=moved.account.account_id,
-        customer_id=moved.account.customer_id,
-        occurred_at=moved.movement.occurred_at,
-        balance=moved.balance_after,
-        threshold=moved.met,
-        account_version=moved.account_version,
+        account_id=account.account_id,
+        customer_id=account.customer_id,
+        occurred_at=turned.step.occurred_at,
+        balance=account.money(turned.step.balance_after),
+        threshold=account.money(turned.met_minor),
+        account_version=turned.step.account_version,
     )
 
 

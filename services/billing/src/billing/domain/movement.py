@@ -1,8 +1,14 @@
-"""Movements: what goes into and out of a balance. Every one becomes a ledger transaction, but a charge of zero."""
+"""Movements: what is wished of a balance, and what became of it.
 
-from dataclasses import dataclass
-from datetime import UTC, datetime
+A movement says why, for whom and when; its act says what the ledger is to do. Every one becomes one ledger
+transaction, but a charge of zero.
+"""
+
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
+from types import MappingProxyType
+from typing import NamedTuple
 
 from chassis.errors import InvalidArgument, Refusal
 from chassis.money import Money
@@ -10,14 +16,23 @@ from chassis.money import Money
 from billing.domain.account import Account
 from billing.domain.bill import Bill
 from billing.domain.ids import AccountId, CustomerId, TransactionId
-from billing.domain.threshold import Turn
+from billing.domain.threshold import Step, Turned
 
 OCCURRED_BEFORE = datetime(9900, 1, 1, tzinfo=UTC)
 """Later business times are refused: a due date counted from them would leave the calendar."""
 
+REGRANT_FOR = timedelta(days=30)
+"""How long gift credit lives that comes back after it would have expired."""
+
+NOTHING_MORE: Mapping[str, str] = MappingProxyType({})
+
 
 class InsufficientBalance(Refusal):
-    """A balance never goes below 0; metadata `available_minor` says how much there is."""
+    """Less can be taken than is asked; metadata `available_minor` says how much there is."""
+
+
+class CreditLimitInUse(Refusal):
+    """A credit limit is not set below what is used of it."""
 
 
 class MovementKind(StrEnum):
@@ -27,101 +42,122 @@ class MovementKind(StrEnum):
     CHARGE = "charge"
     ADJUSTMENT = "adjustment"
     BILL_PAYMENT = "bill_payment"
+    GIFT = "gift"
+    GIFT_REVOCATION = "gift_revocation"
+    CREDIT_LIMIT = "credit_limit"
+    RECHARGE_REVERSAL = "recharge_reversal"
+    CHARGEBACK = "chargeback"
+    PAYMENT_REFUND_HOLD = "payment_refund_hold"
+    PAYMENT_REFUND = "payment_refund"
+    PAYMENT_REFUND_RELEASE = "payment_refund_release"
+    CHARGE_REFUND = "charge_refund"
+    RESERVATION = "reservation"
+    RESERVATION_COMMIT = "reservation_commit"
+    RESERVATION_RELEASE = "reservation_release"
+    MIGRATION = "migration"
+    MIGRATION_UNDO = "migration_undo"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Recharge:
-    """Wish to put money in; more than zero."""
+class Billing(StrEnum):
+    """What a movement means to a bill that is open."""
 
-    account_id: AccountId
-    customer_id: CustomerId | None
+    PLAIN = "plain"
+    SUPPLEMENT = "supplement"
+    """An order's debit in mid-cycle: a supplement asks for it."""
+    CREDIT = "credit"
+    """A refund into the balance: a credit note takes it off."""
+    DUE = "due"
+    """A recurring charge: where the balance does not cover it, that alone crosses the threshold."""
+
+
+class Shortfall(StrEnum):
+    """What undoing a credit does when it has been spent."""
+
+    REFUSE = "refuse"
+    DOWN_TO_FLOOR = "down_to_floor"
+    """Takes what is there, the credit limit included."""
+    OWE = "owe"
+    """Leaves the account owing what is not there."""
+
+
+class GiftTerms(NamedTuple):
+    """How long gift credit lives, exclusive, None for ever, and its place: the lowest priority is spent first."""
+
+    expires_at: datetime | None
+    priority: int = 0
+
+
+class Credit(NamedTuple):
+    """Puts in: cash, or gift credit where there are terms."""
+
     amount: Money
-    channel: str
-    occurred_at: datetime
-
-    def __post_init__(self) -> None:
-        self.amount.positive("amount")
-        check_occurred_at(self.occurred_at)
-
-    def movement(self, identity: str) -> "Movement":
-        """The movement that does it; `identity` is its own."""
-        return Movement(
-            identity=identity,
-            account_id=self.account_id,
-            customer_id=self.customer_id,
-            kind=MovementKind.RECHARGE,
-            change=self.amount,
-            note=self.channel,
-            occurred_at=self.occurred_at,
-        )
+    terms: GiftTerms | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Charge:
-    """Wish to take a rated charge; zero or more."""
+class Debit(NamedTuple):
+    """Takes out, from the payers first and in their order, the whole or nothing; with `at_least`, what there is."""
 
-    account_id: AccountId
     amount: Money
-    description: str
-    occurred_at: datetime
-
-    def __post_init__(self) -> None:
-        self.amount.not_negative("amount")
-        check_occurred_at(self.occurred_at)
-
-    def movement(self, identity: str) -> "Movement":
-        """The movement that does it; `identity` is the charge's id."""
-        return Movement(
-            identity=identity,
-            account_id=self.account_id,
-            kind=MovementKind.CHARGE,
-            change=Money(-self.amount.minor_units, self.amount.currency),
-            note=self.description,
-            occurred_at=self.occurred_at,
-        )
+    payers: tuple[AccountId, ...] = ()
+    at_least: Money | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Adjustment:
-    """Wish to correct a balance by a new entry, up or down; not zero."""
+class SetAside(NamedTuple):
+    """Sets an amount aside until an instant (exclusive). The movement's transaction names what is set aside."""
 
-    account_id: AccountId
     amount: Money
-    reason: str
-    occurred_at: datetime
-
-    def __post_init__(self) -> None:
-        if self.amount.checked("amount").minor_units == 0:
-            raise InvalidArgument("amount.minor_units", "must not be 0")
-        check_occurred_at(self.occurred_at)
-
-    def movement(self, identity: str) -> "Movement":
-        """The movement that does it; `identity` is its own."""
-        return Movement(
-            identity=identity,
-            account_id=self.account_id,
-            kind=MovementKind.ADJUSTMENT,
-            change=self.amount,
-            note=self.reason,
-            occurred_at=self.occurred_at,
-        )
+    expires_at: datetime
+    at_least: Money | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Movement:
-    """One change of one balance, wished: positive puts in, negative takes out, a charge of zero does neither.
+class Capture(NamedTuple):
+    """Takes what was set aside, or a part of it, and frees the rest."""
 
-    `identity` is that of the charge or the bill it comes from; a recharge and an adjustment have their own.
+    hold: TransactionId
+    amount: Money
+
+
+class Free(NamedTuple):
+    """Frees all that was set aside."""
+
+    hold: TransactionId
+
+
+class Undo(NamedTuple):
+    """Undoes a movement, all that is not undone yet or an amount of it."""
+
+    of: TransactionId
+    amount: Money | None = None
+    shortfall: Shortfall = Shortfall.REFUSE
+    regrant_for: timedelta = REGRANT_FOR
+
+
+class Limit(NamedTuple):
+    """Sets how far the balance may go below zero."""
+
+    credit_limit: Money
+
+
+Act = Credit | Debit | SetAside | Capture | Free | Undo | Limit
+
+
+class Movement(NamedTuple):
+    """One change of one balance, wished.
+
+    `identity` is that of the charge, bill or gift it comes from. `settles` is the bill it pays. `about` names what it
+    belongs to (charge_id, order_id, payment_id …) in the ledger and in what is told.
     """
 
     identity: str
     account_id: AccountId
-    customer_id: CustomerId | None = None
     kind: MovementKind
-    change: Money
+    act: Act
     note: str
     occurred_at: datetime
+    customer_id: CustomerId | None = None
     settles: Bill | None = None
+    billing: Billing = Billing.PLAIN
+    about: Mapping[str, str] = NOTHING_MORE
 
     @property
     def transaction_id(self) -> TransactionId:
@@ -131,52 +167,146 @@ class Movement:
     @property
     def booked(self) -> bool:
         """Whether the ledger has a transaction for it."""
-        return self.change.minor_units != 0
+        return not isinstance(self.act, Debit) or self.act.amount.minor_units != 0
+
+    @property
+    def asked(self) -> Money | None:
+        """The amount that the act names, without sign; None where it is all there is to free or undo."""
+        match self.act:
+            case Free():
+                return None
+            case Limit(credit_limit=amount) | Undo(amount=amount):
+                return amount
+            case _:
+                return self.act.amount
 
     @property
     def amount(self) -> Money:
-        """How much was moved, as a charge or a recharge says it: without sign."""
-        return Money(abs(self.change.minor_units), self.change.currency)
+        """As `asked`, of an act that names an amount."""
+        asked = self.asked
+        assert asked is not None, "what frees or undoes all there is has no amount of its own"
+        return asked
+
+    @property
+    def change(self) -> Money:
+        """What it wishes to change the balance by: less than zero where it takes, 0 where it sets aside or frees."""
+        match self.act:
+            case Credit(amount):
+                return amount
+            case Debit(amount) | Capture(amount=amount):
+                return Money(-amount.minor_units, amount.currency)
+            case _:
+                return Money(0, self.amount.currency)
 
     def check_against(self, account: Account) -> None:
         """Refuses a foreign account and a wrong currency."""
         account.check_owner(self.customer_id)
-        account.check_amount(self.change)
+        if (asked := self.asked) is not None:
+            account.check_amount(asked, "credit_limit" if isinstance(self.act, Limit) else "amount")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Moved:
-    """A movement as it was booked: the account after it, what the threshold machine saw, and the bill it caused.
+class Share(NamedTuple):
+    """What a movement did to one account: how much it took, put in, set aside or freed there, without sign.
 
-    For a charge of zero the version is that of the movement before. `met` is the threshold crossed or come back to.
+    `gift` is the part of it that was, or became, gift credit.
+    """
+
+    account_id: AccountId
+    amount: Money
+    gift: Money
+    balance_after: Money
+    account_version: int
+
+
+class Expired(NamedTuple):
+    """Gift credit that was found expired, and booked off, with a movement or by itself."""
+
+    transaction_id: TransactionId
+    account_id: AccountId
+    amount: Money
+    balance_after: Money
+    account_version: int
+    occurred_at: datetime
+
+
+class Stand(NamedTuple):
+    """Where a balance stands, in minor units, and the number of its last change."""
+
+    balance_minor: int
+    account_version: int
+
+
+class Booking(NamedTuple):
+    """What the ledger says of a movement. `steps` are all changes of a measure, those of expiries among them, in the
+    order of booking; `stands` is how it left the accounts that it touched."""
+
+    shares: tuple[Share, ...] = ()
+    steps: tuple[Step, ...] = ()
+    expired: tuple[Expired, ...] = ()
+    stands: Mapping[AccountId, Stand] = MappingProxyType({})
+
+
+class Moved(NamedTuple):
+    """A movement as it was booked, and what it meant for thresholds and bills.
+
+    `account` is the movement's own as it stands after it. `shares` has one for each account that it changed: a charge
+    that others paid has theirs, and none of its own account where they paid all. For a charge of zero the version is
+    that of the movement before. `bills` are those that the movement's steps caused, payers' bills among them.
     """
 
     movement: Movement
     account: Account
+    shares: tuple[Share, ...]
     balance_after: Money
     account_version: int
-    turn: Turn
-    met: Money
-    bill: Bill | None = None
+    turns: tuple[Turned, ...] = ()
+    bills: tuple[Bill, ...] = ()
+    expired: tuple[Expired, ...] = ()
 
     @property
     def transaction_id(self) -> TransactionId | None:
         """The ledger's transaction; None for a charge of zero."""
         return self.movement.transaction_id if self.movement.booked else None
 
+    @property
+    def amount(self) -> Money:
+        """How much was moved in all, without sign."""
+        return self._sum(share.amount for share in self.shares)
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StatementEntry:
-    """One line of an account's statement; a negative amount took from the balance."""
+    @property
+    def gift(self) -> Money:
+        """How much of it was gift credit."""
+        return self._sum(share.gift for share in self.shares)
+
+    @property
+    def bill(self) -> Bill | None:
+        """The bill that the movement caused on its own account."""
+        return next((bill for bill in self.bills if bill.account_id == self.account.account_id), None)
+
+    @property
+    def paid_by_others(self) -> tuple[Share, ...]:
+        """The shares of other accounts."""
+        return tuple(share for share in self.shares if share.account_id != self.account.account_id)
+
+    def _sum(self, amounts: Iterable[Money]) -> Money:
+        return self.account.money(sum(amount.minor_units for amount in amounts))
+
+
+class StatementEntry(NamedTuple):
+    """One line of an account's statement; a negative amount took from the balance, and `gift` is what of it was gift
+    credit. `kind` is a movement's, or the ledger's own where something expired."""
 
     transaction_id: TransactionId
-    kind: MovementKind
+    kind: str
     amount: Money
+    gift: Money
     balance_after: Money
     account_version: int
     note: str
     occurred_at: datetime
     recorded_at: datetime
+    charge_id: str = ""
+    reverses: TransactionId | None = None
 
 
 def check_occurred_at(occurred_at: datetime) -> None:
@@ -185,26 +315,16 @@ def check_occurred_at(occurred_at: datetime) -> None:
         raise InvalidArgument("occurred_at", f"must be before the year {OCCURRED_BEFORE.year}")
 
 
-def bill_payment(bill: Bill, *, customer_id: CustomerId | None, channel: str, occurred_at: datetime) -> Movement:
-    """The recharge that closes a bill. Its transaction is named after the bill, so the ledger too has room for one."""
-    check_occurred_at(occurred_at)
-    return Movement(
-        identity=bill.bill_id,
-        account_id=bill.account_id,
-        customer_id=customer_id,
-        kind=MovementKind.BILL_PAYMENT,
-        change=bill.amount,
-        note=channel,
-        occurred_at=occurred_at,
-        settles=bill.paid(occurred_at),
-    )
-
-
 def insufficient_balance(account: Account, available_minor: int) -> InsufficientBalance:
-    """The answer to a movement that would take the balance below 0."""
+    """The answer to a movement that would take more than there is."""
     return InsufficientBalance(
         f"account {account.account_id} has {available_minor} {account.currency} in minor units",
         account_id=account.account_id,
         available_minor=str(available_minor),
         currency=account.currency,
     )
+
+
+def credit_limit_in_use(account: Account) -> CreditLimitInUse:
+    """The answer to a credit limit below what is used of it."""
+    return CreditLimitInUse(f"account {account.account_id} uses more of its limit", account_id=account.account_id)

@@ -2,7 +2,15 @@
 
 from sqlalchemy.ext.asyncio import AsyncConnection as Connection
 
-from billing.store import charging_tables, notice_tables, order_tables, payment_tables
+from billing.store import account_tables, charging_tables, notice_tables, order_tables, payment_tables
 from billing.store.tables import METADATA
 
-__all__ = ["METADATA", "Connection", "charging_tables", "notice_tables", "order_tables", "payment_tables"]
+__all__ = [
+    "METADATA",
+    "Connection",
+    "account_tables",
+    "charging_tables",
+    "notice_tables",
+    "order_tables",
+    "payment_tables",
+]

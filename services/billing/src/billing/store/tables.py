@@ -51,9 +51,12 @@ ACCOUNTS = Table(
     Column("plan_id", Text, ForeignKey("bill_plans.plan_id")),
     Column("opened_at", DateTime(timezone=True), nullable=False, doc="business time"),
     Column("recorded_at", DateTime(timezone=True), nullable=False),
+    Column("credit_limit_minor", BigInteger, nullable=False, server_default="0", doc="how far it may go below zero"),
+    Column("has_payers", Boolean, nullable=False, server_default="false", doc="whether others pay its charges"),
     Column("crossed_threshold_minor", BigInteger, doc="set while the balance is below the threshold it crossed"),
     Column("crossed_version", BigInteger, doc="account version of the debit that crossed"),
     CheckConstraint("num_nulls(crossed_threshold_minor, crossed_version) IN (0, 2)", name="accounts_crossing"),
+    CheckConstraint("credit_limit_minor >= 0", name="accounts_credit_limit"),
     Index("accounts_customer", "customer_id", "account_id"),
 )
 

@@ -4,12 +4,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from chassis.calendar import Calendar
 from chassis.errors import Refusal
 from chassis.work import Transaction
 
 from billing.domain.bill import Bill, bill_already_paid, bill_not_found
 from billing.domain.ids import BillId, CustomerId
-from billing.domain.movement import Moved, Movement, bill_payment, check_occurred_at
+from billing.domain.movement import Moved, Movement, check_occurred_at
+from billing.domain.wish import bill_payment
 from billing.store import Connection
 from billing.store.account import accounts_for_update
 from billing.store.bill import BillFilter, find_bills, list_bills
@@ -29,12 +31,15 @@ class PayBill:
         check_occurred_at(self.occurred_at)
 
 
-async def pay_bills(transaction: Transaction, wanted: Sequence[PayBill]) -> list[Moved | Refusal]:
+async def pay_bills(
+    transaction: Transaction, wanted: Sequence[PayBill], *, calendar: Calendar
+) -> list[Moved | Refusal]:
     """Each closes its bill once; what comes back carries it as `movement.settles`. Refuses BillNotFound, also for
     another customer's bill, and BillAlreadyPaid."""
     bills = await _bills_for_update(transaction, {each.bill_id for each in wanted})
     payments = _payments(wanted, bills)
-    moved = iter(await apply_movements(transaction, [each for each in payments if isinstance(each, Movement)]))
+    movements = [each for each in payments if isinstance(each, Movement)]
+    moved = iter(await apply_movements(transaction, movements, calendar))
     return [next(moved) if isinstance(each, Movement) else each for each in payments]
 
 

@@ -1,79 +1,158 @@
 """Movements: every change of a balance comes through here, a whole list at once.
 
 The order of locks is the same for all: accounts by id, their balances by id, and last, only where a bill is issued, the
-book that numbers bills. A threshold bill is found in the same transaction as the debit that crossed the threshold.
+book that numbers bills. A threshold bill is found in the same transaction as the step that crossed the threshold.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Collection, Mapping, Sequence
+from typing import NamedTuple
 
+from chassis.calendar import Calendar
 from chassis.errors import Refusal
 from chassis.ids import new_id
 from chassis.work import Transaction
 
 from billing.domain.account import Account, account_not_found
-from billing.domain.facts import facts_of
+from billing.domain.account_facts import gift_expired
+from billing.domain.bill import Bill
+from billing.domain.facts import facts_of, turn_facts
 from billing.domain.ids import AccountId, BillId
-from billing.domain.movement import Adjustment, Charge, Moved, Movement, MovementKind, Recharge
-from billing.domain.settlement import Plans, demands, settle
-from billing.domain.threshold import Booked, Turn
-from billing.store.account import accounts_for_update, set_crossings
-from billing.store.balance import book, standings
+from billing.domain.movement import Billing, Booking, Debit, Limit, Moved, Movement, MovementKind, Stand, Undo
+from billing.domain.payer import paid_by_others
+from billing.domain.settlement import NOWHERE, Plans, demands, due_steps, settle, stand_after
+from billing.domain.threshold import Step, Turn, Turned
+from billing.store import Connection
+from billing.store.account import accounts_for_update, set_credit_limits, set_crossings
+from billing.store.balance import accounts_of, book, where_they_stand
 from billing.store.bill import add_bills, add_payments, draw_bill_numbers, open_bill_sums
 from billing.store.charge import add_charges
+from billing.store.payer import add_paid
 from billing.store.plan import find_plans
 
-Wish = Recharge | Charge | Adjustment
+
+class Settled(NamedTuple):
+    """What the steps of a movement, or of an expiry, meant: turns, and the bills they caused."""
+
+    turns: tuple[Turned, ...] = ()
+    bills: tuple[Bill, ...] = ()
 
 
-async def move_balances(transaction: Transaction, wanted: Sequence[Wish]) -> list[Moved | Refusal]:
-    """Recharges, charges or adjusts, in the order given. Refuses AccountNotFound, a wrong currency,
-    InsufficientBalance; each item alone."""
-    return await apply_movements(transaction, [wish.movement(new_id()) for wish in wanted])
+async def lock_accounts(
+    transaction: Transaction, account_ids: Collection[AccountId], *, with_payers: bool = False
+) -> dict[AccountId, Account]:
+    """Locks accounts, and who pays for them where wanted, in the one order. Those that do not exist are left out."""
+    return await accounts_for_update(transaction.connection, set(account_ids), with_payers=with_payers)
 
 
-async def apply_movements(transaction: Transaction, movements: Sequence[Movement]) -> list[Moved | Refusal]:
-    """Books movements, issues the bills they cause, and tells it all."""
+async def apply_whole(transaction: Transaction, movements: Sequence[Movement], calendar: Calendar) -> list[Moved]:
+    """All or nothing: raises the first refusal, and the transaction must not be kept then."""
+    done = []
+    for outcome in await apply_movements(transaction, movements, calendar):
+        if isinstance(outcome, Refusal):
+            raise outcome
+        done.append(outcome)
+    return done
+
+
+async def apply_movements(
+    transaction: Transaction,
+    movements: Sequence[Movement],
+    calendar: Calendar,
+    *,
+    accounts: Mapping[AccountId, Account] | None = None,
+) -> list[Moved | Refusal]:
+    """Books movements, issues the bills they cause, and tells it all; each is refused alone. To be called once in a
+    transaction. `accounts` are those that the caller has locked and not changed since, payers among them."""
     connection = transaction.connection
-    accounts = await accounts_for_update(connection, {each.account_id for each in movements})
+    if accounts is None:
+        accounts = await lock_accounts(transaction, await _touched(connection, movements))
+    before = await where_they_stand(connection, _unseen(movements, accounts))
+    outcomes = await _book(transaction, movements, accounts)
+    stands = _stands(movements, outcomes, before)
+    steps = [
+        outcome.steps if isinstance(outcome, Booking) else due_steps(movement, outcome, stand, accounts)
+        for movement, outcome, stand in zip(movements, outcomes, stands, strict=True)
+    ]
+    settled = await settle_steps(transaction, accounts, steps)
+    standing = dict(accounts)
+    done: list[Moved | Refusal] = []
+    for movement, outcome, stand, meant in zip(movements, outcomes, stands, settled, strict=True):
+        stand_after(standing, movement, outcome, meant.turns)
+        done.append(outcome if isinstance(outcome, Refusal) else _moved(movement, outcome, stand, meant, standing))
+    await _append(transaction, [each for each in done if isinstance(each, Moved)], calendar)
+    for each, meant in zip(done, settled, strict=True):
+        _tell(transaction, each, meant, accounts)
+    return done
+
+
+async def settle_steps(
+    transaction: Transaction, accounts: Mapping[AccountId, Account], batches: Sequence[Sequence[Step]]
+) -> list[Settled]:
+    """Takes the threshold machines of locked accounts over what was booked, stores where they stand, and issues the
+    bills that are called for. One answer for each batch of steps; the batches follow one another."""
+    connection = transaction.connection
     plans = await find_plans(connection, (account.plan_id for account in accounts.values()))
-    outcomes = await _booked(transaction, movements, accounts)
-    booked = [(m, o) for m, o in zip(movements, outcomes, strict=True) if isinstance(o, Booked)]
-    settled = settle(accounts, plans, booked)
-    await _append(transaction, settled)
-    settled = await _issue_bills(transaction, settled, plans)
-    for moved in settled:
-        for fact in facts_of(moved):
-            transaction.emit(fact)
-    done = iter(settled)
-    return [next(done) if isinstance(outcome, Booked) else outcome for outcome in outcomes]
+    standing = dict(accounts)
+    turns = [settle(standing, plans, steps) for steps in batches]
+    turned = [each for of_batch in turns for each in of_batch if each.turn is not Turn.NONE]
+    if not turned:
+        return [Settled(of_batch) for of_batch in turns]
+    await set_crossings(connection, {key: standing[key].crossing for key in {each.step.account_id for each in turned}})
+    crossed = [each for each in turned if each.turn is Turn.CROSSED]
+    bills = await _issue_bills(transaction, crossed, plans, accounts)
+    return [Settled(of_batch, tuple(bills[each] for each in of_batch if each in bills)) for of_batch in turns]
 
 
-async def _booked(
+async def _issue_bills(
+    transaction: Transaction, crossed: Sequence[Turned], plans: Plans, accounts: Mapping[AccountId, Account]
+) -> dict[Turned, Bill]:
+    """The bills that crossings call for. What open bills ask for is read under the accounts' locks."""
+    if not crossed:
+        return {}
+    connection = transaction.connection
+    open_minor = await open_bill_sums(connection, {turned.step.account_id for turned in crossed})
+    wanted = demands(crossed, accounts, plans, open_minor)
+    numbers = await draw_bill_numbers(connection, len(wanted))
+    bills = {
+        demand.turned: demand.bill(BillId(new_id()), number) for demand, number in zip(wanted, numbers, strict=True)
+    }
+    await add_bills(connection, list(bills.values()), transaction.recorded_at)
+    return bills
+
+
+async def _touched(connection: Connection, movements: Sequence[Movement]) -> set[AccountId]:
+    """The accounts that movements change: their own, the payers', and whose balance an undone one had changed."""
+    touched = {movement.account_id for movement in movements}
+    for movement in movements:
+        if isinstance(movement.act, Debit) and movement.act.payers:
+            touched.update(movement.act.payers)
+    undone = [movement.act.of for movement in movements if isinstance(movement.act, Undo)]
+    return touched | await accounts_of(connection, undone) if undone else touched
+
+
+def _unseen(movements: Sequence[Movement], accounts: Mapping[AccountId, Account]) -> set[AccountId]:
+    """The accounts whose balance the movement itself may not show: a charge of zero, one that others pay, one that is
+    due though it is refused."""
+    return {
+        movement.account_id
+        for movement in movements
+        if isinstance(movement.act, Debit)
+        and (not movement.act.amount.minor_units or movement.act.payers or movement.billing is Billing.DUE)
+        and movement.account_id in accounts
+    }
+
+
+async def _book(
     transaction: Transaction, movements: Sequence[Movement], accounts: Mapping[AccountId, Account]
-) -> list[Booked | Refusal]:
-    """What the ledger says of each movement, and for a charge of zero what it said last."""
-    outcomes = [_refusal(each, accounts) for each in movements]
-    accepted = [each for each, refusal in zip(movements, outcomes, strict=True) if refusal is None]
-    unbooked = {each.account_id for each in accepted if not each.booked}
-    before = await standings(transaction.connection, (accounts[account_id] for account_id in sorted(unbooked)))
-    last = {key: (standing.balance.minor_units, standing.account_version) for key, standing in before.items()}
-    to_book = [each for each in accepted if each.booked]
+) -> list[Booking | Refusal]:
+    """What the ledger says of each movement that is not refused before; nothing of a charge of zero."""
+    outcomes: list[Booking | Refusal | None] = [_refusal(movement, accounts) for movement in movements]
+    to_book = [each for each, refusal in zip(movements, outcomes, strict=True) if refusal is None and each.booked]
     booked = iter(await book(transaction.connection, to_book, accounts, transaction.recorded_at))
-    answers: list[Booked | Refusal] = []
-    for movement, refusal in zip(movements, outcomes, strict=True):
-        if refusal is not None:
-            answers.append(refusal)
-            continue
-        if movement.booked:
-            answer = next(booked)
-        else:
-            balance, version = last[movement.account_id]
-            answer = Booked(balance, balance, version)
-        if isinstance(answer, Booked):
-            last[movement.account_id] = (answer.balance_after, answer.account_version)
-        answers.append(answer)
-    return answers
+    return [
+        refusal if refusal is not None else next(booked) if movement.booked else Booking()
+        for movement, refusal in zip(movements, outcomes, strict=True)
+    ]
 
 
 def _refusal(movement: Movement, accounts: Mapping[AccountId, Account]) -> Refusal | None:
@@ -87,27 +166,52 @@ def _refusal(movement: Movement, accounts: Mapping[AccountId, Account]) -> Refus
     return None
 
 
-async def _append(transaction: Transaction, settled: Sequence[Moved]) -> None:
-    """Charges, payments, and where the threshold machines stand now."""
+def _stands(
+    movements: Sequence[Movement], outcomes: Sequence[Booking | Refusal], before: Mapping[AccountId, Stand]
+) -> list[Stand]:
+    """Where each movement's own account stands after it."""
+    now, found = dict(before), []
+    for movement, outcome in zip(movements, outcomes, strict=True):
+        if isinstance(outcome, Booking):
+            now.update(outcome.stands)
+        found.append(now.get(movement.account_id, NOWHERE))
+    return found
+
+
+def _moved(
+    movement: Movement, booking: Booking, stand: Stand, meant: Settled, standing: Mapping[AccountId, Account]
+) -> Moved:
+    account = standing[movement.account_id]
+    return Moved(
+        movement=movement,
+        account=account,
+        shares=booking.shares,
+        balance_after=account.money(stand.balance_minor),
+        account_version=stand.account_version,
+        turns=meant.turns,
+        bills=meant.bills,
+        expired=booking.expired,
+    )
+
+
+async def _append(transaction: Transaction, moved: Sequence[Moved], calendar: Calendar) -> None:
+    """Charges, payments of bills, new credit limits, and what payers paid in the month."""
     connection, recorded_at = transaction.connection, transaction.recorded_at
-    charged = [moved for moved in settled if moved.movement.kind is MovementKind.CHARGE]
-    paid = {moved.movement.transaction_id: bill for moved in settled if (bill := moved.movement.settles) is not None}
-    turned = {moved.account.account_id: moved.account.crossing for moved in settled if moved.turn is not Turn.NONE}
-    await add_charges(connection, charged, recorded_at)
+    await add_charges(connection, [each for each in moved if each.movement.kind is MovementKind.CHARGE], recorded_at)
+    paid = {m.movement.transaction_id: m.movement.settles for m in moved if m.movement.settles is not None}
     await add_payments(connection, paid, recorded_at)
-    await set_crossings(connection, turned)
+    limits = {m.account.account_id: m.account.credit_limit_minor for m in moved if isinstance(m.movement.act, Limit)}
+    await set_credit_limits(connection, limits)
+    await add_paid(connection, paid_by_others(moved, calendar))
 
 
-async def _issue_bills(transaction: Transaction, settled: list[Moved], plans: Plans) -> list[Moved]:
-    """The movements with the bills they caused. What open bills ask for is read under the accounts' locks."""
-    connection = transaction.connection
-    crossed = [moved for moved in settled if moved.turn is Turn.CROSSED]
-    if not crossed:
-        return settled
-    open_minor = await open_bill_sums(connection, {moved.account.account_id for moved in crossed})
-    wanted = demands(crossed, plans, open_minor)
-    numbers = await draw_bill_numbers(connection, len(wanted))
-    bills = [demand.bill(BillId(new_id()), number) for demand, number in zip(wanted, numbers, strict=True)]
-    await add_bills(connection, bills, transaction.recorded_at)
-    by_transaction = {bill.transaction_id: bill for bill in bills}
-    return [replace(moved, bill=by_transaction.get(moved.movement.transaction_id)) for moved in settled]
+def _tell(
+    transaction: Transaction, outcome: Moved | Refusal, meant: Settled, accounts: Mapping[AccountId, Account]
+) -> None:
+    if isinstance(outcome, Moved):
+        for expired in outcome.expired:
+            transaction.emit(gift_expired(expired, accounts[expired.account_id]))
+        for fact in facts_of(outcome):
+            transaction.emit(fact)
+    for fact in turn_facts(meant.turns, meant.bills, accounts):
+        transaction.emit(fact)

@@ -1,5 +1,8 @@
 """Protobuf and domain, translated: the only place that knows both. What comes in is checked field by field here."""
 
-from billing.wire.fact import FACTS
+from billing.wire import account_facts, fact
+
+FACTS = fact.FACTS | account_facts.FACTS
+"""Every fact that billing tells, with the event that it becomes."""
 
 __all__ = ["FACTS"]

@@ -1,14 +1,25 @@
 """Facts as events: the form in which other services hear of them."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 from chassis.times import to_proto
 from google.protobuf.message import Message
 from touchstone.billing.v1 import billing_events_pb2 as events
+from touchstone.billing.v1 import billing_pb2
 
 from billing.domain import facts
+from billing.domain.movement import Share
+from billing.domain.threshold import CrossingCause
 from billing.wire.value import money_to_proto
+
+_CAUSES = {
+    CrossingCause.DEBIT: billing_pb2.CROSSING_CAUSE_DEBIT,
+    CrossingCause.EXPIRY: billing_pb2.CROSSING_CAUSE_EXPIRY,
+    CrossingCause.PLAN: billing_pb2.CROSSING_CAUSE_PLAN,
+    CrossingCause.CREDIT_LIMIT: billing_pb2.CROSSING_CAUSE_CREDIT_LIMIT,
+    CrossingCause.DUE_CHARGE: billing_pb2.CROSSING_CAUSE_DUE_CHARGE,
+}
 
 
 def _opened(fact: facts.AccountOpened) -> Message:
@@ -30,6 +41,8 @@ def _recharged(fact: facts.AccountRecharged) -> Message:
         transaction_id=fact.transaction_id,
         occurred_at=to_proto(fact.occurred_at),
         account_version=fact.account_version,
+        payment_id=fact.payment_id,
+        bill_id=fact.bill_id or "",
     )
 
 
@@ -44,6 +57,21 @@ def _charged(fact: facts.AccountCharged) -> Message:
         transaction_id=fact.transaction_id or "",
         occurred_at=to_proto(fact.occurred_at),
         account_version=fact.account_version,
+        gift_amount=money_to_proto(fact.gift),
+        product_id=fact.product_id,
+        order_id=fact.order_id,
+        subscription_id=fact.subscription_id,
+        paid_by=map(_paid_share, fact.paid_by),
+        late=fact.late,
+    )
+
+
+def _paid_share(share: Share) -> events.PaidShare:
+    return events.PaidShare(
+        account_id=share.account_id,
+        amount=money_to_proto(share.amount),
+        balance_after=money_to_proto(share.balance_after),
+        account_version=share.account_version,
     )
 
 
@@ -68,6 +96,8 @@ def _fell_below_threshold(fact: facts.BalanceFellBelowThreshold) -> Message:
         bill_id=fact.bill_id or "",
         occurred_at=to_proto(fact.occurred_at),
         account_version=fact.account_version,
+        cause=_CAUSES[fact.cause],
+        credit_limit=money_to_proto(fact.credit_limit),
     )
 
 
@@ -104,7 +134,7 @@ def _bill_paid(fact: facts.BillPaid) -> Message:
     )
 
 
-FACTS: Mapping[type[Any], Callable[[Any], Message]] = {
+FACTS: dict[type[Any], Callable[[Any], Message]] = {
     facts.AccountOpened: _opened,
     facts.AccountRecharged: _recharged,
     facts.AccountCharged: _charged,

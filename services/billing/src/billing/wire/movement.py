@@ -4,7 +4,8 @@ from chassis.times import from_proto
 from touchstone.billing.v1 import account_service_pb2 as account_pb
 from touchstone.billing.v1 import charging_service_pb2 as charging_pb
 
-from billing.domain.movement import Adjustment, Charge, Moved, Recharge
+from billing.domain.movement import Moved
+from billing.domain.wish import Adjustment, Charge, Recharge
 from billing.wire.bill import bill_to_proto
 from billing.wire.value import (
     account_id_from_proto,
