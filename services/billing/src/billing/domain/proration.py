@@ -64,6 +64,12 @@ def cycle_on(cadence: Cadence, end: date, *, anchor_day: int, day: date) -> Cycl
     return cycle._replace(start=max(day, cycle.start))
 
 
+def cycle_ending(cadence: Cadence, end: date, anchor_day: int) -> Cycle:
+    """The whole cycle that ends with a day, exclusive."""
+    start = _step(end, cadence, anchor_day, -1)
+    return Cycle(start, end, start)
+
+
 class Split(NamedTuple):
     """A charged cycle, cut at a day: the part that is used up and what is given back. They sum to what was charged."""
 
@@ -125,13 +131,19 @@ def _split(charged_minor: int, used_days: int, of_days: int) -> Split:
 
 def _end(start: date, cadence: Cadence, anchor_day: int) -> date:
     """The first day after a whole cycle."""
+    return _step(start, cadence, anchor_day, 1)
+
+
+def _step(day: date, cadence: Cadence, anchor_day: int, cycles: int) -> date:
+    """So many whole cycles after a day on which one begins; before it where they are negative."""
+    units = cycles * cadence.every
     match cadence.unit:
         case CycleUnit.DAY:
-            return start + timedelta(days=cadence.every)
+            return day + timedelta(days=units)
         case CycleUnit.MONTH:
-            return _anchor_in(add_months(start.replace(day=1), cadence.every), anchor_day)
+            return _anchor_in(add_months(day.replace(day=1), units), anchor_day)
         case CycleUnit.YEAR:
-            return _anchor_in(add_months(start.replace(day=1), _MONTHS_OF_YEAR * cadence.every), anchor_day)
+            return _anchor_in(add_months(day.replace(day=1), _MONTHS_OF_YEAR * units), anchor_day)
         case _:
             assert_never(cadence.unit)
 
