@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from functools import partial
 from statistics import median
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import grpc
 import uvloop
@@ -18,13 +19,14 @@ from billing.__main__ import PROCESS
 from billing.api.acting import replying
 from billing.domain.account import OpenAccount
 from billing.domain.ids import AccountId, CustomerId, PlanId
-from billing.domain.movement import Charge
+from billing.domain.wish import Charge
 from billing.settings import BillingSettings
 from billing.use_cases import account as accounts
-from billing.use_cases import movement
+from billing.use_cases import wish
 from billing.wire import FACTS
 from billing.wire.movement import charged_to_proto
 from chassis import outbox
+from chassis.calendar import Calendar
 from chassis.database import open_engine
 from chassis.embedded.databases import Database
 from chassis.money import Money
@@ -145,12 +147,12 @@ async def _script(database: Database, nats_url: str) -> str:
         await connection.execute(_STAND, {"version": 0, "balance": PAID_IN, "id": "balance:a-%"})
         sample = {"version": VERSION - 1, "balance": BALANCE + CHARGED, "id": f"balance:a-{ROUND}-{CLIENT}-%"}
         await connection.execute(_STAND, sample)
-    charge = replying(movement.move_balances, charged_to_proto)
+    charge = replying(partial(wish.move_balances, calendar=Calendar(ZoneInfo("UTC"))), charged_to_proto)
     asks = [_ask(slot) for slot in range(BATCH)]
     events = (f"e-{ROUND}-{CLIENT}-{NUMBER}-{number}" for number in itertools.count())
     charges = (f"c-{ROUND}-{CLIENT}-{NUMBER}-{number}" for number in itertools.count())
     async with written_down(engine) as sent:
-        with naming(outbox, events), naming(movement, charges):
+        with naming(outbox, events), naming(wish, charges):
             outcomes = await work.answer_many("charge_account", asks, charge, pb.ChargeResponse)
     assert all(isinstance(outcome, pb.ChargeResponse) for outcome in outcomes), outcomes
     await engine.dispose()

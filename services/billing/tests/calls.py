@@ -89,6 +89,10 @@ class Calls:
         self.charging: Any = charging_grpc.ChargingServiceStub(channel)
         self.bills: Any = bill_grpc.BillServiceStub(channel)
 
+    def method(self, name: str) -> Any:
+        """The method with this name, in whichever service."""
+        return next(getattr(stub, name) for stub in vars(self).values() if hasattr(stub, name))
+
 
 def boss(served: Serving) -> Calls:
     """A caller who may do everything."""

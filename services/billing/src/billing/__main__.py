@@ -43,7 +43,7 @@ def build(parts: Parts[BillingSettings]) -> Served:
                 CatalogApi(parts.work, calendar),
             ),
         ),
-        timed=timed(),
+        timed=timed(calendar),
         prove=prove,
     )
 

@@ -9,6 +9,7 @@ from chassis.errors import InvalidArgument, Refusal
 from chassis.gathering import BATCH_MAX, Gatherer
 from chassis.paging import page_from_request
 from chassis.reading import Reader
+from chassis.rounds import answer_in_rounds
 from chassis.rpc.errors import item_result
 from chassis.work import Transaction, Work, ask
 from grpc.aio import ServicerContext
@@ -16,7 +17,6 @@ from touchstone.member.v1 import benefit_service_pb2 as pb
 from touchstone.member.v1 import benefit_service_pb2_grpc as pb_grpc
 
 from member.api.rendering import many, one
-from member.api.rounds import answer_in_rounds
 from member.domain.benefit_use import BenefitUse, TakeBenefit
 from member.domain.customer import CustomerId
 from member.domain.entitlement import EntitlementsNotFound, EntitlementState, entitlements_at

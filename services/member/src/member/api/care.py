@@ -5,6 +5,7 @@ from typing import Any
 from chassis.calendar import Calendar
 from chassis.gathering import Gatherer
 from chassis.paging import page_from_request
+from chassis.rounds import answer_in_rounds
 from chassis.rpc.errors import item_result
 from chassis.work import Transaction, Work, ask
 from grpc.aio import ServicerContext
@@ -12,7 +13,6 @@ from touchstone.member.v1 import care_service_pb2 as pb
 from touchstone.member.v1 import care_service_pb2_grpc as pb_grpc
 
 from member.api.rendering import many, one
-from member.api.rounds import answer_in_rounds
 from member.domain.care import Holiday, PutRule
 from member.use_cases import care as use_cases
 from member.use_cases import managers

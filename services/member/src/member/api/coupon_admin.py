@@ -6,13 +6,13 @@ from typing import Any
 from chassis.calendar import Calendar
 from chassis.gathering import Gatherer
 from chassis.paging import page_from_request
+from chassis.rounds import answer_in_rounds
 from chassis.rpc.errors import item_result
 from chassis.work import Work, ask
 from grpc.aio import ServicerContext
 from touchstone.member.v1 import coupon_service_pb2 as pb
 
 from member.api.rendering import many, one
-from member.api.rounds import answer_in_rounds
 from member.domain.coupon_template import TemplateVersion
 from member.use_cases import coupon_codes, coupon_jobs, coupons
 from member.use_cases import coupon_templates as templates

@@ -7,6 +7,7 @@ from chassis.calendar import Calendar
 from chassis.errors import Refusal
 from chassis.gathering import Gatherer
 from chassis.paging import page_from_request
+from chassis.rounds import answer_in_rounds
 from chassis.rpc.errors import item_result
 from chassis.work import Work, ask
 from grpc.aio import ServicerContext
@@ -15,7 +16,6 @@ from touchstone.member.v1 import coupon_service_pb2_grpc as pb_grpc
 
 from member.api.coupon_admin import CouponAdminApi
 from member.api.rendering import many, one
-from member.api.rounds import answer_in_rounds
 from member.use_cases import coupon_codes, coupon_quotes, coupon_uses, coupons
 from member.wire import coupon_uses as uses_wire
 from member.wire import coupons as wire

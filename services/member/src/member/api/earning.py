@@ -7,6 +7,7 @@ from chassis import clock
 from chassis.calendar import Calendar
 from chassis.gathering import Gatherer
 from chassis.paging import page_from_request
+from chassis.rounds import answer_in_rounds
 from chassis.rpc.errors import item_result
 from chassis.work import Work, ask
 from grpc.aio import ServicerContext
@@ -14,7 +15,6 @@ from touchstone.member.v1 import earning_service_pb2 as pb
 from touchstone.member.v1 import earning_service_pb2_grpc as pb_grpc
 
 from member.api.rendering import many, one
-from member.api.rounds import answer_in_rounds
 from member.domain.earning_rule import EarningPolicy, RuleVersion
 from member.use_cases import anniversaries, earning_rules, occasions, pending, ripening
 from member.wire import earning as wire

@@ -5,6 +5,7 @@ from typing import Any
 from chassis import clock
 from chassis.gathering import Gatherer
 from chassis.paging import page_from_request
+from chassis.rounds import answer_in_rounds
 from chassis.rpc.errors import item_result
 from chassis.work import Work, ask
 from grpc.aio import ServicerContext
@@ -12,7 +13,6 @@ from touchstone.member.v1 import membership_service_pb2 as pb
 
 from member.api.programs import ProgramCalls
 from member.api.rendering import many, one
-from member.api.rounds import answer_in_rounds
 from member.use_cases import memberships, outlook, programs, tiers
 from member.wire import leaving
 from member.wire import memberships as wire

@@ -6,13 +6,13 @@ from typing import Any
 
 from chassis.calendar import Calendar
 from chassis.paging import page_from_request
+from chassis.rounds import answer_in_rounds
 from chassis.work import Work, ask
 from grpc.aio import ServicerContext
 from touchstone.member.v1 import merchant_service_pb2 as pb
 from touchstone.member.v1 import merchant_service_pb2_grpc as pb_grpc
 
 from member.api.rendering import one
-from member.api.rounds import answer_in_rounds
 from member.domain.merchant import CodeNotValid, CodeToldAlready, Merchant, new_code
 from member.domain.settlement import MerchantLine
 from member.use_cases import merchant_sales, merchants, settlements

@@ -5,6 +5,7 @@ from typing import Any
 from chassis.calendar import Calendar
 from chassis.errors import InvalidArgument
 from chassis.paging import page_from_request
+from chassis.rounds import answer_in_rounds
 from chassis.times import from_proto
 from chassis.work import Transaction, Work, ask
 from grpc.aio import ServicerContext
@@ -12,7 +13,6 @@ from touchstone.member.v1 import package_migration_service_pb2 as pb
 from touchstone.member.v1 import package_migration_service_pb2_grpc as pb_grpc
 
 from member.api.rendering import one
-from member.api.rounds import answer_in_rounds
 from member.use_cases import package_migrations as runs
 from member.use_cases import package_plans as plans
 from member.wire import package_migrations as wire

@@ -5,13 +5,13 @@ from typing import Any
 
 from chassis.calendar import Calendar
 from chassis.paging import page_from_request
+from chassis.rounds import answer_in_rounds
 from chassis.work import Work, ask
 from grpc.aio import ServicerContext
 from touchstone.member.v1 import shop_service_pb2 as pb
 from touchstone.member.v1 import shop_service_pb2_grpc as pb_grpc
 
 from member.api.rendering import one
-from member.api.rounds import answer_in_rounds
 from member.domain.shop import Item, Order
 from member.use_cases import shop, shop_orders
 from member.wire import shop as wire

@@ -4,8 +4,9 @@ from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import TypeVar
 
-from chassis.work import Act, Ask, Work
 from google.protobuf.message import Message
+
+from chassis.work import Act, Ask, Work
 
 C = TypeVar("C")
 M = TypeVar("M", bound=Message)
