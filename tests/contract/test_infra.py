@@ -22,6 +22,7 @@ from chassis.embedded import PostgresServer
 from chassis.embedded.databases import as_superuser
 from chassis.embedded.installation import nats_binary
 from chassis.settings import PREFIX, ProcessSettings, load_settings
+from chassis.tokens import SERVICE_SCOPES
 from gateway.app import create_app
 from joserfc import jwt
 from joserfc.jwk import KeySet
@@ -403,7 +404,8 @@ def test_the_keys_of_the_containers_verify(tmp_path: Path) -> None:
         )
     keys = KeySet.import_key_set(json.loads((public / "jwks.json").read_text()))
     assert "operations" in jwt.decode((signing / "operator").read_text(), keys, algorithms=["ES256"]).claims["scope"]
-    assert sorted(file.name for file in public.iterdir()) == ["jwks.json", "touchpoint"]
+    callers = {name for name, scopes in SERVICE_SCOPES.items() if scopes}
+    assert {file.name for file in public.iterdir()} == {"jwks.json", *callers} >= {"gateway", "touchpoint"}
     mounted = {volume.partition(":")[0] for name in PROCESSES for volume in compose()["services"][name]["volumes"]}
     assert mounted == {"keys"}, "no process reads the volume with the private key"
 

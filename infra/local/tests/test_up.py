@@ -109,7 +109,8 @@ def test_a_running_platform_is_used_refused_to_a_second_and_stopped(packages: Pa
     assert httpx.get(f"{env['NATS_MONITOR_URL']}/healthz").json() == {"status": "ok"}
     assert {f"{name.upper()}_GRPC" for name in stand_ins.SERVICES} <= env.keys()
     assert env["TOKEN"].count(".") == 2
-    for secret in ("env", "passwords.json", "keys/signing-key.json", "tokens/touchpoint", "nats/nats.conf"):
+    keys = ("keys/signing-key.json", "keys/payment-channels.json")
+    for secret in ("env", "passwords.json", *keys, "tokens/touchpoint", "nats/nats.conf"):
         assert (folder / secret).stat().st_mode & 0o077 == 0, secret
     code, printed = command(packages, folder, "up")
     assert code == 1

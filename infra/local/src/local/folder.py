@@ -53,6 +53,11 @@ class DataFolder:
         """Its public half, which every process is configured with."""
         return self.root / "keys" / "jwks.json"
 
+    @property
+    def payment_channels(self) -> Path:
+        """The payment channels with their secrets: what billing reads, and the sandbox provider."""
+        return self.root / "keys" / "payment-channels.json"
+
     def log(self, name: str) -> Path:
         """What a process wrote, over all its starts."""
         return self.root / "logs" / f"{name}.log"

@@ -1,8 +1,15 @@
-"""Who may call what on this machine: one signing key, a token per process, a token for the person at the keyboard."""
+"""Who may call what on this machine: one signing key, a token per process, a token for the person at the keyboard, and
+the secret that billing and the sandbox payment provider sign with."""
+
+import base64
+import json
 
 from chassis.tokens import SERVICE_SCOPES, Minter, new_key, read_key, write_jwks, write_key
 
 from local.folder import DataFolder, write_private
+
+SANDBOX = "sandbox"
+"""The channel of the sandbox payment provider."""
 
 _YEAR_SECONDS = 365 * 86_400.0
 
@@ -22,3 +29,17 @@ def write_service_tokens(folder: DataFolder) -> None:
     mint = minter(folder).mint
     for name, scopes in SERVICE_SCOPES.items():
         write_private(folder.token_file(name), mint(name, scopes, lifetime_seconds=_YEAR_SECONDS))
+
+
+def write_payment_channels(folder: DataFolder, provider_url: str) -> None:
+    """The one channel of this machine, with a secret that stays."""
+    secret = base64.b64encode(folder.password("payment-provider").encode()).decode()
+    sandbox = {
+        "channel": SANDBOX,
+        "base_url": provider_url,
+        "secrets": [f"whsec_{secret}"],
+        "redirects": True,
+        "stores_tokens": True,
+        "refunds": True,
+    }
+    write_private(folder.payment_channels, json.dumps({"channels": [sandbox]}, indent=2) + "\n")

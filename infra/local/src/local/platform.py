@@ -1,4 +1,5 @@
-"""The platform as one object: servers, databases, keys, six processes, in order up and in reverse order down."""
+"""The platform as one object: servers, databases, keys, six processes and the sandbox payment provider, in order up and
+in reverse order down."""
 
 import asyncio
 import shlex
@@ -14,8 +15,8 @@ from chassis.embedded.databases import Database, ensure_database
 from chassis.tokens import all_scopes
 
 from local.folder import DataFolder, write_private
-from local.identities import minter, write_service_tokens
-from local.processes import GATEWAY, PROCESSES, SERVICES, Addresses, Site, port_names
+from local.identities import minter, write_payment_channels, write_service_tokens
+from local.processes import GATEWAY, PROCESSES, PROVIDER, SERVICES, Addresses, Site, port_names
 from local.readiness import is_ready
 from local.supervisor import PlatformDidNotStart, Say, Supervisor, all_ended, how_ended, last_words
 from local.watch import keep_servers
@@ -137,6 +138,7 @@ class Platform:
         databases = {name: await ensure_database(self.postgres, name, logins[name]) for name in SERVICES}
         write_service_tokens(self.folder)
         addresses = Addresses(ports, self.nats.url, self.nats.monitor_url)
+        write_payment_channels(self.folder, addresses.provider_url)
         self._site = Site(self.folder, addresses, databases, self._extra_env)
         stack.callback(setattr, self, "_site", None)
 
@@ -154,10 +156,11 @@ class Platform:
 
     async def _serve(self, stack: AsyncExitStack) -> None:
         stack.push_async_callback(self._supervisor.stop, reversed(SERVICES))
-        stack.push_async_callback(self._supervisor.stop, [GATEWAY])
-        for name in PROCESSES:
+        stack.push_async_callback(self._supervisor.stop, [GATEWAY, PROVIDER])
+        everything = (*PROCESSES, PROVIDER)
+        for name in everything:
             self._start_process(name)
-        await asyncio.gather(*(self.wait_ready(name) for name in PROCESSES))
+        await asyncio.gather(*(self.wait_ready(name) for name in everything))
         watching = [
             asyncio.create_task(self._supervisor.watch()),
             asyncio.create_task(keep_servers({"postgres": self.postgres, "nats": self.nats}, self._say)),
@@ -177,6 +180,7 @@ class Platform:
         addresses = self.addresses
         variables = {
             "GATEWAY_URL": addresses.gateway_url,
+            "PAYMENT_PROVIDER_URL": addresses.provider_url,
             "TOKEN": self.token(),
             **{f"{name.upper()}_GRPC": addresses.grpc(name) for name in SERVICES},
             **{f"{name.upper()}_METRICS_URL": addresses.metrics_url(name) for name in PROCESSES},

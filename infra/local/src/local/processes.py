@@ -1,4 +1,4 @@
-"""The six processes: their ports, their environment, the addresses they are reached at."""
+"""The six processes, and the sandbox payment provider beside them: ports, environment, addresses."""
 
 import importlib
 import os
@@ -11,10 +11,13 @@ from chassis.embedded.databases import Database
 from chassis.settings import PREFIX, ProcessSettings, ServiceSettings
 
 from local.folder import DataFolder
+from local.identities import SANDBOX
 
 SERVICES = ("member", "billing", "campaign", "touchpoint", "scoring")
 GATEWAY = "gateway"
 PROCESSES = (*SERVICES, GATEWAY)
+PROVIDER = "provider"
+"""The sandbox payment provider: it belongs to the surroundings, not to the platform."""
 
 # An idle OpenMP thread that spins takes the core from the processes beside it.
 _EVERYWHERE = {"OMP_WAIT_POLICY": "passive", "PYTHONUNBUFFERED": "1"}
@@ -33,6 +36,11 @@ class Addresses:
         """The gateway's REST interface."""
         return f"http://127.0.0.1:{self.ports['gateway.http']}"
 
+    @property
+    def provider_url(self) -> str:
+        """The sandbox payment provider's interface."""
+        return f"http://127.0.0.1:{self.ports[f'{PROVIDER}.http']}"
+
     def grpc(self, service: str) -> str:
         """A service's gRPC target."""
         return f"127.0.0.1:{self.ports[f'{service}.grpc']}"
@@ -44,7 +52,7 @@ class Addresses:
 
 def port_names() -> list[str]:
     """The ports that the processes listen on."""
-    entrances = [f"{service}.grpc" for service in SERVICES] + [f"{GATEWAY}.http"]
+    entrances = [f"{service}.grpc" for service in SERVICES] + [f"{GATEWAY}.http", f"{PROVIDER}.http"]
     return entrances + [f"{name}.metrics" for name in PROCESSES]
 
 
@@ -59,6 +67,8 @@ class Site:
 
     def launch(self, name: str, command: str, extra: Mapping[str, str] | None = None) -> Launch:
         """How `python -m <name> serve` or `migrate` is started; the owner's login is for `migrate` alone."""
+        if name == PROVIDER:
+            return self._provider()
         environment = self._inherited() | self._settings(name)
         if command == "migrate":
             environment[f"{PREFIX}MIGRATION_DATABASE_URL"] = self.databases[name].owner_url
@@ -69,12 +79,23 @@ class Site:
             folder=self.folder.root,
         )
 
+    def _provider(self) -> Launch:
+        callbacks = f"{self.addresses.gateway_url}/v1/payment-channels/{SANDBOX}/callbacks"
+        words = ["--port", str(self.addresses.ports[f"{PROVIDER}.http"]), "--callbacks", callbacks]
+        return Launch(
+            command=[sys.executable, "-m", "local.provider", *words, "--channels", str(self.folder.payment_channels)],
+            log=self.folder.log(PROVIDER),
+            environment={**self._inherited(), **self.extra.get(PROVIDER, {})},
+            folder=self.folder.root,
+        )
+
     def _settings(self, name: str) -> dict[str, str]:
         """Only what the process knows: it refuses to start on a name of ours that it does not."""
         wished = {
             "bind_host": "127.0.0.1",
             "jwks": str(self.folder.jwks),
             "service_token_file": str(self.folder.token_file(name)),
+            "payment_channels_file": str(self.folder.payment_channels),
             "nats_url": self.addresses.nats_url,
             "metrics_port": str(self.addresses.ports[f"{name}.metrics"]),
             **{f"{service}_target": self.addresses.grpc(service) for service in SERVICES},

@@ -1,4 +1,4 @@
-"""Whether a process is ready: gRPC's health for a service, /readyz for the gateway."""
+"""Whether a process is ready: gRPC's health for a service, /readyz for the gateway and the sandbox provider."""
 
 import asyncio
 from typing import Any
@@ -6,16 +6,17 @@ from typing import Any
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from local.processes import GATEWAY, Addresses
+from local.processes import GATEWAY, PROVIDER, Addresses
 
 _PATIENCE_SECONDS = 2.0
 
 
 async def is_ready(name: str, addresses: Addresses) -> bool:
     """True when the process answers that it serves; False when it answers otherwise or not at all."""
-    entrance = f"{name}.http" if name == GATEWAY else f"{name}.grpc"
+    speaks_http = name in (GATEWAY, PROVIDER)
+    entrance = f"{name}.http" if speaks_http else f"{name}.grpc"
     status_line = await _ask(addresses.ports[entrance])
-    if name == GATEWAY:
+    if speaks_http:
         return status_line.startswith(b"HTTP/") and b" 200 " in status_line
     # A channel is dear: none is made before something listens.
     return bool(status_line) and await _serves(addresses.grpc(name), name)

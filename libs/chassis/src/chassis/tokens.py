@@ -25,14 +25,15 @@ TOKEN_TYPE = "at+jwt"  # noqa: S105 - the media type of an access token, RFC 906
 ISSUER = "touchstone"
 AUDIENCE = "touchstone"
 
-# What each process calls by itself; the gateway passes its caller's token on and needs nothing of its own.
+# What each process calls by itself. The gateway passes its caller's token on; its own is for the call-backs of payment
+# providers, which carry a signature and no token.
 SERVICE_SCOPES: dict[str, tuple[str, ...]] = {
     "member": (),
     "billing": (),
     "campaign": (),
     "touchpoint": ("campaign.decide",),
     "scoring": (),
-    "gateway": (),
+    "gateway": ("billing.callback",),
 }
 
 

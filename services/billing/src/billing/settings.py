@@ -1,7 +1,17 @@
-"""Billing's settings: what every service has; it calls no other service."""
+"""Billing's settings: what every service has, and the payment channels that it speaks to."""
+
+from pathlib import Path
 
 from chassis.settings import ServiceSettings
+from pydantic import Field
 
 
 class BillingSettings(ServiceSettings):
-    """Nothing of its own yet."""
+    """Where the payment providers are, and how long they are waited for."""
+
+    payment_channels_file: Path | None = Field(
+        None, description="JSON file of the payment channels with their secrets; without it there are none."
+    )
+    payment_channel_seconds: float = Field(
+        3.0, gt=0, le=5, description="How long a payment provider is waited for; it is asked again later."
+    )
