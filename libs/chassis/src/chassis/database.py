@@ -12,6 +12,8 @@ _SESSION = {
     # A plan is made once for each connection and kept: made while a table is small it would read the whole of it, and
     # go on doing so when it has grown. So what an index can answer is asked of the index.
     "enable_seqscan": "off",
+    # Compiling a plan pays for minutes of reading, which no service does.
+    "jit": "off",
     # Milliseconds. A statement, a wait for a lock, a transaction left open and a whole transaction end by themselves.
     "statement_timeout": "30000",
     "lock_timeout": "10000",
@@ -50,7 +52,12 @@ def open_engine(settings: ServiceSettings, service: str) -> AsyncEngine:
         pool_recycle=1800,
         isolation_level="READ COMMITTED",
         hide_parameters=True,  # an error is logged, and what a statement was asked is no matter for a log
-        connect_args={"server_settings": {**_SESSION, "application_name": service}, "timeout": 5},
+        connect_args={
+            "server_settings": {**_SESSION, "application_name": service},
+            "timeout": 5,
+            # A service has a few hundred statements: with the driver's hundred they would push each other out.
+            "prepared_statement_cache_size": 500,
+        },
     )
 
 
