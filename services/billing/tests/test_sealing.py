@@ -13,6 +13,8 @@ from ledger.store.proof import SEALS_HOLD
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import create_async_engine
 
+from services.billing.tests.factories import CALENDAR
+
 AT = datetime(2026, 1, 1, tzinfo=UTC)
 BALANCE = AccountId("balance:a1")
 
