@@ -23,16 +23,14 @@ ALTER TABLE charges
 CREATE INDEX charges_account ON charges (account_id, charge_id);
 CREATE TABLE charge_refunds (
     refund_id text PRIMARY KEY,
-    charge_id text REFERENCES charges,
+    charge_id text NOT NULL REFERENCES charges,
     account_id text NOT NULL REFERENCES accounts,
     amount_minor bigint NOT NULL,
     transaction_id text NOT NULL UNIQUE,
     reason text NOT NULL,
-    usage_id text,
     occurred_at timestamptz NOT NULL,
     recorded_at timestamptz NOT NULL,
-    CONSTRAINT charge_refunds_amount CHECK (amount_minor > 0),
-    CONSTRAINT charge_refunds_of CHECK (num_nonnulls(charge_id, usage_id) > 0)
+    CONSTRAINT charge_refunds_amount CHECK (amount_minor > 0)
 );
 CREATE INDEX charge_refunds_charge ON charge_refunds (charge_id);
 CREATE TABLE reservations (
@@ -52,7 +50,7 @@ CREATE TABLE reservations (
     ended_at timestamptz,
     recorded_at timestamptz NOT NULL,
     CONSTRAINT reservations_granted CHECK (granted_minor BETWEEN 1 AND asked_minor),
-    CONSTRAINT reservations_state CHECK (state IN ('open', 'committed', 'released', 'expired')),
+    CONSTRAINT reservations_state CHECK (state IN ('open', 'committed', 'released')),
     CONSTRAINT reservations_ended CHECK ((state = 'open') = (ended_at IS NULL)),
     CONSTRAINT reservations_committed CHECK ((state = 'committed') = (charge_id IS NOT NULL)
         AND (state = 'committed') = (committed_minor > 0) AND overrun_minor >= 0),

@@ -43,13 +43,14 @@ class Recharge:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Charge:
     """Wish to take a rated charge; zero or more. `family` is the product's, where it is known: payers may pay for some
-    alone."""
+    alone. `external_id` is BOSS's own number of it."""
 
     account_id: AccountId
     amount: Money
     description: str
     occurred_at: datetime
     family: str = ""
+    external_id: str = ""
 
     def __post_init__(self) -> None:
         self.amount.not_negative("amount")
@@ -64,6 +65,7 @@ class Charge:
             act=Debit(self.amount, payers),
             note=self.description,
             occurred_at=self.occurred_at,
+            about={"external_id": self.external_id} if self.external_id else NOTHING_MORE,
         )
 
 

@@ -4,25 +4,20 @@ Each rule comes with what is examined and with what breaks it. All are read from
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 from chassis.proof import Check
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from billing.store.balance import BALANCE_PREFIX, LEDGER
+from billing.store.charging_proof import RULES as CHARGING
+from billing.store.rule import Rule
 
 _OFFENDERS_SHOWN = 10
 
 
-class _Rule(NamedTuple):
-    claim: str
-    examined: str
-    offenders: str
-
-
 _RULES = (
-    _Rule(
+    Rule(
         "a bill has the one debit of its account that crossed the threshold, and states what that left",
         "SELECT count(*) FROM bills",
         """
@@ -31,7 +26,7 @@ _RULES = (
         WHERE e.source IS NULL OR e.amount >= 0 OR e.balance_after <> b.balance_at_issue_minor
            OR b.balance_at_issue_minor >= b.threshold_minor""",
     ),
-    _Rule(
+    Rule(
         "between two bills of an account its balance was back at the threshold of the first",
         "SELECT count(*) FROM bills",
         """
@@ -46,7 +41,7 @@ _RULES = (
             AND back.account_version > pair.account_version AND back.account_version < pair.next_version
             AND back.balance_after >= pair.threshold_minor)""",
     ),
-    _Rule(
+    Rule(
         "bill numbers have no gaps, and the book ends with the last",
         "SELECT count(*) FROM bills",
         """
@@ -57,7 +52,7 @@ _RULES = (
            OR (numbered.bill_id IS NULL AND book.last_number <> 0)
            OR (book.book IS NULL AND numbered.bill_number = (SELECT max(bill_number) FROM bills))""",
     ),
-    _Rule(
+    Rule(
         "an account counts as below its threshold from the debit that crossed it until the balance is back",
         "SELECT count(*) FROM accounts",
         """
@@ -74,19 +69,7 @@ _RULES = (
         WHERE NOT EXISTS (SELECT FROM ledger_entries back WHERE back.account_id = e.account_id
                           AND back.account_version > e.account_version AND back.balance_after >= b.threshold_minor)""",
     ),
-    _Rule(
-        "charges and the ledger's debits of charges are the same, one to one and to the last unit",
-        "SELECT count(*) FROM charges",
-        """
-        SELECT coalesce(c.charge_id, debit.source)
-        FROM (SELECT * FROM charges WHERE transaction_id IS NOT NULL) AS c
-        FULL JOIN (SELECT e.source, e.account_id, e.amount FROM ledger_entries e
-                   JOIN ledger_transactions t ON t.source = e.source AND t.kind = 'charge'
-                   WHERE e.account_version IS NOT NULL) AS debit ON debit.source = c.transaction_id
-        WHERE c.charge_id IS NULL OR debit.source IS NULL OR debit.amount <> -c.amount_minor
-           OR debit.account_id <> :prefix || c.account_id""",
-    ),
-    _Rule(
+    Rule(
         "a payment of a bill put the bill's amount into the bill's account",
         "SELECT count(*) FROM bill_payments",
         """
@@ -98,7 +81,7 @@ _RULES = (
         WHERE p.bill_id IS NULL OR credit.source IS NULL OR credit.amount <> p.amount_minor
            OR credit.account_id <> :prefix || p.account_id""",
     ),
-    _Rule(
+    Rule(
         "an account has one balance, in its currency and never below 0",
         "SELECT count(*) FROM accounts",
         """
@@ -112,7 +95,7 @@ _RULES = (
 async def check_rules(connection: AsyncConnection) -> list[Check]:
     """Billing's own rules."""
     checks = []
-    for rule in _RULES:
+    for rule in (*_RULES, *CHARGING):
         examined = (await connection.execute(text(rule.examined))).scalar_one()
         found = await connection.execute(text(rule.offenders), {"prefix": BALANCE_PREFIX})
         offenders = tuple(str(offender) for offender in found.scalars().fetchmany(_OFFENDERS_SHOWN))

@@ -68,7 +68,7 @@ async def set_account_plan(transaction: Transaction, wanted: SetAccountPlan) -> 
 
 async def get_account(connection: Connection, account_id: AccountId, customer_id: CustomerId | None) -> Standing:
     """Refuses AccountNotFound, also for an account of another than the named customer."""
-    account = await _owned(connection, account_id, customer_id)
+    account = await owned_account(connection, account_id, customer_id)
     return (await standings(connection, [account]))[account_id]
 
 
@@ -89,11 +89,12 @@ async def statement_page(
     limit: int,
 ) -> list[StatementEntry]:
     """Entries of versions below `before`, newest first. Refuses AccountNotFound."""
-    account = await _owned(connection, account_id, customer_id)
+    account = await owned_account(connection, account_id, customer_id)
     return await statement_entries(connection, account, before=before, limit=limit)
 
 
-async def _owned(connection: Connection, account_id: AccountId, customer_id: CustomerId | None) -> Account:
+async def owned_account(connection: Connection, account_id: AccountId, customer_id: CustomerId | None) -> Account:
+    """Refuses AccountNotFound, also for an account of another than the named customer."""
     account = await find_account(connection, account_id)
     if account is None:
         raise account_not_found(account_id)

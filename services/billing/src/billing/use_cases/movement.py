@@ -15,9 +15,10 @@ from chassis.work import Transaction
 from billing.domain.account import Account, account_not_found
 from billing.domain.account_facts import gift_expired
 from billing.domain.bill import Bill
+from billing.domain.charge import CHARGES
 from billing.domain.facts import facts_of, turn_facts
 from billing.domain.ids import AccountId, BillId
-from billing.domain.movement import Billing, Booking, Debit, Limit, Moved, Movement, MovementKind, Stand, Undo
+from billing.domain.movement import Billing, Booking, Debit, Limit, Moved, Movement, Stand, Undo
 from billing.domain.payer import paid_by_others
 from billing.domain.settlement import NOWHERE, Plans, demands, due_steps, settle, stand_after
 from billing.domain.threshold import Step, Turn, Turned
@@ -197,7 +198,7 @@ def _moved(
 async def _append(transaction: Transaction, moved: Sequence[Moved], calendar: Calendar) -> None:
     """Charges, payments of bills, new credit limits, and what payers paid in the month."""
     connection, recorded_at = transaction.connection, transaction.recorded_at
-    await add_charges(connection, [each for each in moved if each.movement.kind is MovementKind.CHARGE], recorded_at)
+    await add_charges(connection, [each for each in moved if each.movement.kind in CHARGES], recorded_at)
     paid = {m.movement.transaction_id: m.movement.settles for m in moved if m.movement.settles is not None}
     await add_payments(connection, paid, recorded_at)
     limits = {m.account.account_id: m.account.credit_limit_minor for m in moved if isinstance(m.movement.act, Limit)}

@@ -1,5 +1,6 @@
 """Recharges, charges and adjustments on the wire."""
 
+from chassis.ids import check_id
 from chassis.times import from_proto
 from touchstone.billing.v1 import account_service_pb2 as account_pb
 from touchstone.billing.v1 import charging_service_pb2 as charging_pb
@@ -44,6 +45,7 @@ def charge_from_proto(request: charging_pb.ChargeRequest) -> Charge:
         amount=money_from_proto(request.amount),
         description=text_from_proto("description", request.description),
         occurred_at=from_proto(request.occurred_at, "occurred_at"),
+        external_id=check_id("external_id", request.external_id) if request.external_id else "",
     )
 
 
@@ -55,6 +57,7 @@ def charged_to_proto(moved: Moved) -> charging_pb.ChargeResponse:
         balance_after=money_to_proto(moved.balance_after),
         account_version=moved.account_version,
         bill=bill_to_proto(moved.bill) if moved.bill else None,
+        gift_amount=money_to_proto(moved.gift),
     )
 
 
