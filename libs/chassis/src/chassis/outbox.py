@@ -212,12 +212,13 @@ class Relay:
 
     def _headers(self, row: Any) -> str:
         """CloudEvents attributes in binary mode; a republished row gets an id of its own within the dedupe window."""
-        unique = row.event_id if not row.republished else f"{row.event_id}.{row.republished}"
-        trace = f"traceparent: {row.trace_parent}\r\n" if row.trace_parent else ""
+        _, event_id, event_type, _, aggregate_id, _, trace_parent, occurred_at, recorded_at, republished = row
+        unique = event_id if not republished else f"{event_id}.{republished}"
+        trace = f"traceparent: {trace_parent}\r\n" if trace_parent else ""
         return (
-            f"Nats-Msg-Id: {unique}\r\nce-specversion: 1.0\r\nce-id: {row.event_id}\r\nce-type: {row.event_type}\r\n"
-            f"ce-source: {self._service}\r\nce-subject: {row.aggregate_id}\r\n"
-            f"ce-time: {row.occurred_at.isoformat()}\r\nce-recordedtime: {row.recorded_at.isoformat()}\r\n{trace}"
+            f"Nats-Msg-Id: {unique}\r\nce-specversion: 1.0\r\nce-id: {event_id}\r\nce-type: {event_type}\r\n"
+            f"ce-source: {self._service}\r\nce-subject: {aggregate_id}\r\n"
+            f"ce-time: {occurred_at.isoformat()}\r\nce-recordedtime: {recorded_at.isoformat()}\r\n{trace}"
         )
 
 

@@ -1,7 +1,6 @@
 """Timed work of many transactions behind one call."""
 
 from collections.abc import AsyncIterator
-from dataclasses import replace
 from typing import TypeVar
 
 from google.protobuf.message import Message
@@ -22,6 +21,6 @@ async def answer_in_rounds(
     """
     number = 1
     while True:
-        this = asked if number == 1 else replace(asked, request_id=f"{asked.request_id}/{number}")
+        this = asked if number == 1 else asked._replace(request_id=f"{asked.request_id}/{number}")
         yield await work.answer(use_case, this, act, reply_type)
         number += 1

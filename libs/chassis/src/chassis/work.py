@@ -11,9 +11,8 @@ import hashlib
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Generic, TypeVar, cast
+from typing import Any, Generic, NamedTuple, TypeVar, cast
 
 import structlog
 from google.protobuf.message import Message
@@ -68,8 +67,7 @@ _FINISH = f"WITH {_ANSWERED}, {_REFUSED} {insert_events(7)}"
 _TELL = insert_events(1)
 
 
-@dataclass(frozen=True, slots=True)
-class Ask(Generic[C]):
+class Ask(NamedTuple, Generic[C]):
     """A request as `Work` knows it: whose, which, with what body, and the command it came to."""
 
     caller: str

@@ -22,8 +22,7 @@ MAX_POINTS = 10**12
 _MINOR_UNITS_PER_RATE = 100 * 100
 
 
-@dataclass(frozen=True, slots=True)
-class Share:
+class Share(NamedTuple):
     """What one member gets of a grant; None lives for ever."""
 
     member_id: MemberId
@@ -31,8 +30,7 @@ class Share:
     expires_at: datetime | None
 
 
-@dataclass(frozen=True, slots=True)
-class Grant:
+class Grant(NamedTuple):
     """Points to be given for one cause, to each of its memberships; `rule_id` names what gave them, where something
     other than the caller's word did: a rule with its version, a task, an activity. Where several rules did, or a cap
     took something, `parts` says it."""
@@ -112,8 +110,7 @@ class PointsBalance(NamedTuple):
         return self.balance - self.held
 
 
-@dataclass(frozen=True, slots=True)
-class PointsEarned:
+class PointsEarned(NamedTuple):
     """Effect: points were given."""
 
     member_id: MemberId

@@ -7,7 +7,7 @@ on when its event arrives. Only caps look at what was given before, in the order
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from chassis.calendar import Calendar
 from chassis.errors import InvalidArgument, Refusal
@@ -99,8 +99,7 @@ class RewardPayment:
         return Trigger.RECHARGE if self.kind is PointsKind.EARN_RECHARGE else Trigger.ORDER
 
 
-@dataclass(frozen=True, slots=True)
-class Booked:
+class Booked(NamedTuple):
     """A transaction and the member's points after it; `points` is what it moved."""
 
     transaction_id: str
@@ -355,7 +354,7 @@ def latest(instants: Iterable[tuple[K, datetime]]) -> dict[K, datetime]:
 def _booked(posted: Posted | Refusal) -> Booked | Refusal:
     if isinstance(posted, Refusal):
         return posted
-    return Booked(posted.source, points.balance_after(posted), sum(moved for _, moved in points.steps(posted)))
+    return Booked(posted.source, points.balance_after(posted), sum([line.amount for line in posted.lines]))
 
 
 def _tell_earned(transaction: Transaction, posted: Posted, holders: Mapping[MemberId, Holder]) -> None:

@@ -85,7 +85,7 @@ class ContactApi(pb_grpc.ContactServiceServicer):
         asked = ask(request, wire.present_from_proto(request))
         if self._campaign is not None:
             decided = await self._decide(self._campaign, asked.request_id, asked.command)
-            asked = replace(asked, command=decided)
+            asked = asked._replace(command=decided)
         return await self._presenting.answer(asked)
 
     async def _decide(self, campaign: CampaignClient, request_id: str, command: PresentOffers) -> PresentOffers:
