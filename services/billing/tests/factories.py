@@ -1,16 +1,17 @@
 """Plausible values for tests, each with what does not matter already filled in."""
 
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
-from typing import TypeVar
+from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
 
 from billing.domain.account import Account, OpenAccount, Standing
 from billing.domain.bill import Bill
 from billing.domain.ids import AccountId, BillId, CustomerId, PlanId, TransactionId
 from billing.domain.movement import Moved
-from billing.domain.plan import BillPlan
+from billing.domain.plan import BillPlan, SpendThreshold
 from billing.domain.wish import Adjustment, Charge, Recharge
 from billing.use_cases.account import open_accounts
 from billing.use_cases.bill import PayBill, pay_bills
@@ -46,6 +47,18 @@ def a_plan(threshold: int = 50_00, target: int = 100_00, *, plan_id: str = PLAN,
         target_balance=Money(target, currency),
         due_days=14,
     )
+
+
+def plan_with(**changed: Any) -> BillPlan:
+    """The basic plan, changed."""
+    if "spend" in changed:
+        changed["spend"] = SpendThreshold(*changed["spend"])
+    return replace(a_plan(), **changed)
+
+
+def account_with(**changed: Any) -> Account:
+    """The account, changed."""
+    return replace(an_account(), **changed)
 
 
 def an_account(account_id: str = ACCOUNT, *, plan_id: PlanId | None = PLAN) -> Account:

@@ -10,9 +10,9 @@ from billing.domain.ids import AccountId, CustomerId, PlanId
 from billing.domain.movement import InsufficientBalance, Moved
 from billing.domain.plan import PlanCurrencyDiffers, PlanCurrencyFixed, PlanNotFound
 from billing.store.bill import BillFilter
-from billing.use_cases.account import SetAccountPlan, get_account, set_account_plan
+from billing.use_cases.account import get_account
 from billing.use_cases.bill import bills_page
-from billing.use_cases.plan import get_bill_plan
+from billing.use_cases.plan import PlanSet, SetAccountPlan, get_bill_plan, set_account_plans
 from chassis.errors import InvalidArgument, Refusal
 from chassis.work import Transaction, Work
 from hypothesis import HealthCheck, given, settings
@@ -21,6 +21,7 @@ from sqlalchemy import text
 
 from services.billing.tests.factories import (
     ACCOUNT,
+    CALENDAR,
     CUSTOMER,
     OCCURRED_AT,
     PLAN,
@@ -136,16 +137,25 @@ async def test_the_bill_comes_with_the_debit_that_crossed(billing: Billing) -> N
 async def test_after_the_balance_is_back_the_next_crossing_is_billed_again(billing: Billing) -> None:
     await billing.move(charge(60_00), recharge(9_99), recharge(1))
     assert not (await standing(billing)).account.below_threshold
+    assert [bill.state for bill in await bills(billing)] == [BillState.CLOSED]
 
     (again,) = moved(await billing.move(charge(10_00)))
 
-    # The gap is 60 yuan, and the first bill asks for all of it already.
-    assert again.bill is None
-    assert [bill.amount for bill in await bills(billing)] == [cny(60_00)]
-    assert (await told(billing)).count("BalanceFellBelowThreshold") == 2
+    assert again.bill is not None
+    assert [(bill.amount, bill.state) for bill in await bills(billing)] == [
+        (cny(60_00), BillState.OPEN),
+        (cny(60_00), BillState.CLOSED),
+    ]
+    assert (await told(billing))[5:] == [
+        "AccountRecharged",
+        "AccountRecharged",
+        "BalanceRestored",
+        "BillClosed",
+        "AccountCharged",
+        "BalanceFellBelowThreshold",
+        "BillIssued",
+    ]
     assert (await standing(billing)).account.below_threshold
-    await billing.move(recharge(20_00), charge(25_00))
-    assert [bill.amount for bill in await bills(billing)] == [cny(5_00), cny(60_00)]
     assert await billing.proof() == []
 
 
@@ -223,19 +233,22 @@ async def test_a_plan_keeps_its_currency_and_counts_its_revisions(billing: Billi
     with pytest.raises(PlanCurrencyFixed):
         await billing.put_plan(a_plan(currency="USD"))
     async with billing.work.reading() as connection:
-        assert await get_bill_plan(connection, PLAN) == changed
+        assert await get_bill_plan(connection, PLAN, revision=0, as_of=OCCURRED_AT) == changed
         with pytest.raises(PlanNotFound):
-            await get_bill_plan(connection, PlanId("missing"))
+            await get_bill_plan(connection, PlanId("missing"), revision=0, as_of=OCCURRED_AT)
 
 
-async def set_plan(billing: Billing, account_id: str, plan_id: str | None) -> Standing:
+async def set_plan(billing: Billing, account_id: str, plan_id: str | None) -> PlanSet:
     """Hangs an account on a plan."""
     wanted = SetAccountPlan(
         account_id=AccountId(account_id), plan_id=PlanId(plan_id) if plan_id else None, occurred_at=OCCURRED_AT
     )
 
-    async def act(transaction: Transaction) -> Standing:
-        return await set_account_plan(transaction, wanted)
+    async def act(transaction: Transaction) -> PlanSet:
+        (done,) = await set_account_plans(transaction, [wanted], calendar=CALENDAR)
+        if isinstance(done, Refusal):
+            raise done
+        return done
 
     return await billing.work.run(act)
 
@@ -250,10 +263,11 @@ async def test_another_plan_acts_on_the_next_crossing(billing: Billing) -> None:
     await billing.move(recharge(95_00))
     (crossed,) = moved(await billing.move(charge(95_00)))
 
-    assert (changed.account.plan_id, changed.account.below_threshold) == ("small", True)
+    account = changed.standing.account
+    assert (account.plan_id, account.below_threshold, changed.bill) == ("small", True, None)
     assert deeper.bill is None
-    assert crossed.bill is None, "the open bill of 60 yuan asks for more than the gap of 25"
-    assert (await standing(billing)).account.below_threshold
+    assert crossed.bill is not None
+    assert (crossed.bill.amount, crossed.bill.threshold) == (cny(25_00), cny(10_00))
     assert await billing.proof() == []
 
 
@@ -349,7 +363,7 @@ async def test_any_history_keeps_every_promise(work: Work, moves: list[tuple[str
         each for start in range(0, len(wishes), cuts) for each in await billing.move(*wishes[start : start + cuts])
     ]
 
-    balance = open_minor = 0
+    balance = 0
     armed, expected = True, []
     for wish, outcome in zip(wishes, outcomes, strict=True):
         change = wish.movement("x").change.minor_units
@@ -359,9 +373,8 @@ async def test_any_history_keeps_every_promise(work: Work, moves: list[tuple[str
         balance += change
         assert outcome.balance_after == cny(balance)
         crosses = armed and change < 0 and balance < 50_00
-        asked = max(100_00 - balance - open_minor, 0) if crosses else 0
+        asked = max(100_00 - balance, 0) if crosses else 0
         armed = (armed and not crosses) or balance >= 50_00
-        open_minor += asked
         expected.append(asked)
     asked_for = [
         outcome.bill.amount.minor_units if outcome.bill else 0 for outcome in outcomes if isinstance(outcome, Moved)

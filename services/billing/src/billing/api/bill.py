@@ -4,6 +4,7 @@ from functools import partial
 from typing import Any
 
 import grpc
+from chassis import clock
 from chassis.calendar import Calendar
 from chassis.gathering import Gatherer
 from chassis.ids import check_id
@@ -16,11 +17,10 @@ from touchstone.billing.v1.bill_service_pb2_grpc import BillServiceServicer
 from billing.api.acting import replying
 from billing.domain.ids import PlanId
 from billing.domain.plan import BillPlan
-from billing.use_cases.account import SetAccountPlan, set_account_plan
 from billing.use_cases.bill import bills_page, pay_bills
-from billing.use_cases.plan import get_bill_plan, put_bill_plan
+from billing.use_cases.plan import get_bill_plan, put_bill_plan, set_account_plans
 from billing.wire import bill as wire
-from billing.wire.account import account_to_proto, set_account_plan_from_proto
+from billing.wire.account import plan_set_to_proto, set_account_plan_from_proto
 from billing.wire.value import number_after
 
 Context = grpc.aio.ServicerContext[Any, Any]
@@ -30,16 +30,14 @@ async def _put_plan(transaction: Transaction, wanted: BillPlan) -> pb.PutBillPla
     return pb.PutBillPlanResponse(plan=wire.plan_to_proto(await put_bill_plan(transaction, wanted)))
 
 
-async def _set_plan(transaction: Transaction, wanted: SetAccountPlan) -> pb.SetAccountPlanResponse:
-    return pb.SetAccountPlanResponse(account=account_to_proto(await set_account_plan(transaction, wanted)))
-
-
 class BillApi(BillServiceServicer):
     """A payment and a batch of them are one use case and share their claims."""
 
     def __init__(self, work: Work, calendar: Calendar) -> None:
         self._work = work
         pay = replying(partial(pay_bills, calendar=calendar), wire.bill_paid_to_proto)
+        hang = replying(partial(set_account_plans, calendar=calendar), plan_set_to_proto)
+        self._setting = Gatherer(work, "set_account_plan", hang, pb.SetAccountPlanResponse)
         self._paying = Gatherer(work, "pay_bill", pay, pb.PayBillResponse)
 
     async def PutBillPlan(self, request: pb.PutBillPlanRequest, context: Context) -> pb.PutBillPlanResponse:
@@ -49,12 +47,11 @@ class BillApi(BillServiceServicer):
     async def GetBillPlan(self, request: pb.GetBillPlanRequest, context: Context) -> pb.GetBillPlanResponse:
         plan_id = PlanId(check_id("plan_id", request.plan_id))
         async with self._work.reading() as connection:
-            plan = await get_bill_plan(connection, plan_id)
+            plan = await get_bill_plan(connection, plan_id, revision=0, as_of=clock.now())
         return pb.GetBillPlanResponse(plan=wire.plan_to_proto(plan))
 
     async def SetAccountPlan(self, request: pb.SetAccountPlanRequest, context: Context) -> pb.SetAccountPlanResponse:
-        wanted = ask(request, set_account_plan_from_proto(request))
-        return await self._work.answer("set_account_plan", wanted, _set_plan, pb.SetAccountPlanResponse)
+        return await self._setting.answer(ask(request, set_account_plan_from_proto(request)))
 
     async def ListBills(self, request: pb.ListBillsRequest, context: Context) -> pb.ListBillsResponse:
         page, wanted = page_from_request(request), wire.bill_filter_from_proto(request)

@@ -3,18 +3,17 @@
 `aggregate_id` is the account, so that the facts of one account keep their order; `occurred_at` is business time.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from typing import assert_never
 
 from chassis.money import Money
 
 from billing.domain.account import Account
-from billing.domain.bill import Bill
+from billing.domain.bill import BillKind
 from billing.domain.ids import AccountId, BillId, ChargeId, CustomerId, TransactionId
 from billing.domain.movement import Credit, Moved, MovementKind, Share
-from billing.domain.threshold import CrossingCause, Turn, Turned
+from billing.domain.threshold import CrossingCause
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,12 +101,15 @@ class BalanceRestored(OfAccount):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BillIssued(OfAccount):
-    """A bill was issued."""
+    """A bill was issued, or a supplement to one."""
 
     bill_id: BillId
     bill_number: int
     amount: Money
     due_at: datetime
+    kind: BillKind = BillKind.ORIGINAL
+    corrects: BillId | None = None
+    cause: CrossingCause | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,8 +143,8 @@ def account_opened(account: Account) -> AccountOpened:
 
 
 def facts_of(moved: Moved) -> Iterator[Fact]:
-    """What a movement tells, in order: the movement, then the bill that it paid. Kinds that are not told here are told
-    by the use case that moves them."""
+    """What a movement tells. Kinds that are not told here are told by the use case that moves them, and what it meant
+    for bills by their settlement."""
     match moved.movement.kind:
         case MovementKind.RECHARGE | MovementKind.BILL_PAYMENT:
             yield _recharged(moved)
@@ -152,28 +154,6 @@ def facts_of(moved: Moved) -> Iterator[Fact]:
             yield _adjusted(moved)
         case _:
             pass
-    if moved.movement.settles is not None:
-        yield _bill_paid(moved, moved.movement.settles)
-
-
-def turn_facts(turns: Iterable[Turned], bills: Iterable[Bill], accounts: Mapping[AccountId, Account]) -> Iterator[Fact]:
-    """What the turns of thresholds tell, each with the bill it caused."""
-    left = list(bills)
-    for turned in turns:
-        account = accounts[turned.step.account_id]
-        match turned.turn:
-            case Turn.NONE:
-                pass
-            case Turn.RESTORED:
-                yield _balance_restored(turned, account)
-            case Turn.CROSSED:
-                bill = next((bill for bill in left if bill.account_id == account.account_id), None)
-                yield _balance_fell(turned, account, bill)
-                if bill is not None:
-                    left.remove(bill)
-                    yield _bill_issued(bill)
-            case _:
-                assert_never(turned.turn)
 
 
 def _recharged(moved: Moved) -> AccountRecharged:
@@ -224,51 +204,4 @@ def _adjusted(moved: Moved) -> BalanceAdjusted:
         balance_after=moved.balance_after,
         transaction_id=moved.movement.transaction_id,
         account_version=moved.account_version,
-    )
-
-
-def _bill_paid(moved: Moved, bill: Bill) -> BillPaid:
-    return BillPaid(
-        account_id=bill.account_id,
-        customer_id=bill.customer_id,
-        occurred_at=moved.movement.occurred_at,
-        bill_id=bill.bill_id,
-        amount=bill.amount,
-    )
-
-
-def _balance_fell(turned: Turned, account: Account, bill: Bill | None) -> BalanceFellBelowThreshold:
-    return BalanceFellBelowThreshold(
-        account_id=account.account_id,
-        customer_id=account.customer_id,
-        occurred_at=turned.step.occurred_at,
-        balance=account.money(turned.step.balance_after),
-        threshold=account.money(turned.met_minor),
-        bill_id=bill.bill_id if bill else None,
-        account_version=turned.step.account_version,
-        cause=turned.step.cause,
-        credit_limit=account.money(turned.step.credit_limit),
-    )
-
-
-def _balance_restored(turned: Turned, account: Account) -> BalanceRestored:
-    return BalanceRestored(
-        account_id=account.account_id,
-        customer_id=account.customer_id,
-        occurred_at=turned.step.occurred_at,
-        balance=account.money(turned.step.balance_after),
-        threshold=account.money(turned.met_minor),
-        account_version=turned.step.account_version,
-    )
-
-
-def _bill_issued(bill: Bill) -> BillIssued:
-    return BillIssued(
-        account_id=bill.account_id,
-        customer_id=bill.customer_id,
-        occurred_at=bill.issued_at,
-        bill_id=bill.bill_id,
-        bill_number=bill.bill_number,
-        amount=bill.amount,
-        due_at=bill.due_at,
     )

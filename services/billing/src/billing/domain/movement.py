@@ -145,7 +145,8 @@ class Movement(NamedTuple):
     """One change of one balance, wished.
 
     `identity` is that of the charge, bill or gift it comes from. `settles` is the bill it pays. `about` names what it
-    belongs to (charge_id, order_id, payment_id …) in the ledger and in what is told.
+    belongs to (charge_id, order_id, payment_id …) in the ledger and in what is told. `billed_minor` is what of it a
+    supplement asks for, or credit notes take back, where that is not all: the net of a change.
     """
 
     identity: str
@@ -158,6 +159,7 @@ class Movement(NamedTuple):
     settles: Bill | None = None
     billing: Billing = Billing.PLAIN
     about: Mapping[str, str] = NOTHING_MORE
+    billed_minor: int | None = None
 
     @property
     def transaction_id(self) -> TransactionId:

@@ -1,65 +1,70 @@
-"""Settlement: what a batch of booked movements means for thresholds and bills. Pure, and in the order of booking.
+"""Settlement: what a batch of booked steps means for thresholds and bills. Pure, and in the order of booking.
 
-The steps of one account come in the order of its versions, because the ledger booked them under its lock.
+A bill lives as long as the stay that it was issued for. What crosses issues the one original of its stay, or lets it
+wait; an order in mid-cycle appends a supplement, a refund credit notes; a payment closes the bill it pays; and when the
+account is back, whatever is still open is no longer asked for. The steps of one account come in the order of its
+versions, because the ledger booked them under its lock.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
-from datetime import timedelta
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from itertools import takewhile
 from typing import NamedTuple
 
+from chassis.calendar import Calendar
 from chassis.errors import Refusal
 from chassis.money import Money
 
-from billing.domain.account import Account
-from billing.domain.bill import Bill
-from billing.domain.ids import AccountId, BillId, PlanId, TransactionId
+from billing.domain.account import Account, AccountState, Because, Service
+from billing.domain.asking import ASK_AGAIN_AFTER, Gap, bill_at, due_at, to_add, to_ask
+from billing.domain.bill import Bill, BillKind, CloseReason, PlanVersion
+from billing.domain.effects import Closed, Credited, Effect, Fell, Issued, Paid, Restored, StateChanged
+from billing.domain.ids import AccountId, BillId, TransactionId
 from billing.domain.movement import Billing, Booking, Debit, InsufficientBalance, Limit, Movement, Stand
-from billing.domain.plan import BillPlan
-from billing.domain.threshold import CrossingCause, Step, Turn, Turned, amount_to_ask, take
-
-Plans = Mapping[PlanId, BillPlan]
+from billing.domain.overdue import first_step_at
+from billing.domain.plan import BillPlan, Plans, plan_at
+from billing.domain.threshold import Crossing, CrossingCause, Step, Turn, Turned, take
 
 NOWHERE = Stand(0, 0)
 """Where a balance stands that nothing moved yet."""
 
-
-class Demand(NamedTuple):
-    """A crossing that calls for a bill: which step crossed, whose it is, and what to ask for."""
-
-    turned: Turned
-    account: Account
-    amount: Money
-    due_days: int
-
-    def bill(self, bill_id: BillId, bill_number: int) -> Bill:
-        """The bill, under its number in the book."""
-        step, account = self.turned.step, self.account
-        return Bill(
-            bill_id=bill_id,
-            bill_number=bill_number,
-            account_id=account.account_id,
-            customer_id=account.customer_id,
-            amount=self.amount,
-            balance_at_issue=account.money(step.balance_after),
-            threshold=account.money(self.turned.met_minor),
-            transaction_id=step.transaction_id or TransactionId(""),
-            issued_at=step.occurred_at,
-            due_at=step.occurred_at + timedelta(days=self.due_days),
-        )
+USED_MEANWHILE = "used while the bill was open"
 
 
-def settle(standing: dict[AccountId, Account], plans: Plans, steps: Iterable[Step]) -> tuple[Turned, ...]:
-    """Take each account's threshold machine over its steps; `standing` is left as the accounts are after them."""
-    found = []
-    for step in steps:
-        account = standing[step.account_id]
-        plan = plans.get(account.plan_id) if account.plan_id else None
-        turned = take(account.crossing, plan.threshold.minor_units if plan else None, step)
-        if turned.turn is not Turn.NONE:
-            standing[step.account_id] = replace(account, crossing=turned.crossing)
-        found.append(turned)
-    return tuple(found)
+class Entry(NamedTuple):
+    """Something that happened to accounts, in its place in the order of booking: a movement, an expiry, another plan.
+
+    `billed_minor` is what of a movement a supplement asks for, or credit notes take back.
+    """
+
+    account_id: AccountId
+    occurred_at: datetime
+    steps: tuple[Step, ...]
+    transaction_id: TransactionId | None = None
+    settles: Bill | None = None
+    billing: Billing = Billing.PLAIN
+    billed_minor: int = 0
+    note: str = ""
+
+
+def entry_of(
+    movement: Movement, outcome: Booking | Refusal, stand: Stand, accounts: Mapping[AccountId, Account]
+) -> Entry:
+    """A movement in its place; one that was refused is nothing, but for a recurring charge that the account owes."""
+    if isinstance(outcome, Refusal):
+        return Entry(movement.account_id, movement.occurred_at, due_steps(movement, outcome, stand, accounts))
+    own = sum(share.amount.minor_units for share in outcome.shares if share.account_id == movement.account_id)
+    return Entry(
+        account_id=movement.account_id,
+        occurred_at=movement.occurred_at,
+        steps=outcome.steps,
+        transaction_id=movement.transaction_id if movement.booked else None,
+        settles=movement.settles,
+        billing=movement.billing,
+        billed_minor=own if movement.billed_minor is None else movement.billed_minor,
+        note=movement.note,
+    )
 
 
 def stand_after(
@@ -100,24 +105,262 @@ def due_steps(
     )
 
 
-def demands(
-    crossed: Iterable[Turned],
-    accounts: Mapping[AccountId, Account],
-    plans: Plans,
-    open_bills_minor: Mapping[AccountId, int],
-) -> list[Demand]:
-    """The bills that crossings call for. `open_bills_minor` is what the open bills of each account asked for before."""
-    asked_minor = dict(open_bills_minor)
+@dataclass(slots=True)
+class Tab:
+    """What is asked of an account, and what is on its way: read behind its lock, and kept up as a batch goes along."""
+
+    account: Account
+    documents: list[Bill] = field(default_factory=list)
+    last_issued_at: datetime | None = None
+    pending_minor: int = 0
+    cycles_minor: int = 0
+
+    @property
+    def on_its_way(self) -> int:
+        """Pending payments, and what open bills ask for."""
+        return self.pending_minor + sum(bill.remaining.minor_units for bill in self.documents)
+
+    def gap(self, crossing: Crossing, step: Step) -> Gap:
+        """How the account stands after a step."""
+        return Gap(
+            crossing.threshold_minor, step.measure, step.balance_after, self.on_its_way, cycles=self.cycles_minor
+        )
+
+
+def turn(accounts: Mapping[AccountId, Account], plans: Plans, entries: Sequence[Entry]) -> list[tuple[Turned, ...]]:
+    """Take each account's threshold machine over its steps. The plan that acts is that of the entry's business time."""
+    crossings: dict[AccountId, Crossing | None] = {}
     found = []
-    for turned in crossed:
-        account = accounts[turned.step.account_id]
-        if turned.turn is not Turn.CROSSED or account.plan_id is None:
-            continue
-        plan = plans[account.plan_id]
-        open_minor = asked_minor.get(account.account_id, 0)
-        measure = turned.step.measure - turned.step.due_minor
-        amount_minor = amount_to_ask(plan.target_balance.minor_units, measure, open_minor)
-        if amount_minor:
-            asked_minor[account.account_id] = open_minor + amount_minor
-            found.append(Demand(turned, account, account.money(amount_minor), plan.due_days))
+    for entry in entries:
+        turns = []
+        for step in entry.steps:
+            account = accounts[step.account_id]
+            crossing = crossings.get(step.account_id, account.crossing)
+            plan = plan_at(plans, account.plan_id, entry.occurred_at) if crossing is None else None
+            turned = take(crossing, plan.threshold_minor(account) if plan else None, step)
+            crossings[step.account_id] = turned.crossing
+            turns.append(turned)
+        found.append(tuple(turns))
     return found
+
+
+def concerned(
+    accounts: Mapping[AccountId, Account], entries: Sequence[Entry], turns: Sequence[tuple[Turned, ...]]
+) -> set[AccountId]:
+    """The accounts about whose bills something is to be decided; for most batches there are none."""
+    found = {each.step.account_id for turned in turns for each in turned if each.turn is not Turn.NONE}
+    for entry in entries:
+        corrects = entry.billing in (Billing.SUPPLEMENT, Billing.CREDIT) and accounts[entry.account_id].below_threshold
+        if entry.settles is not None or corrects:
+            found.add(entry.account_id)
+    return found
+
+
+class Settlement:
+    """Decides, entry after entry, what becomes of the bills of the accounts concerned.
+
+    `tabs` are of those accounts and hold their state afterwards. Bills are numbered by the caller, in the order of the
+    effects: only that many are drawn from the book.
+    """
+
+    def __init__(
+        self, tabs: Mapping[AccountId, Tab], plans: Plans, calendar: Calendar, new_bill_id: Callable[[], BillId]
+    ) -> None:
+        self._tabs, self._plans, self._calendar, self._new_bill_id = tabs, plans, calendar, new_bill_id
+        self._to_be_paid: set[BillId] = set()
+
+    def settle(self, entries: Sequence[Entry], turns: Sequence[tuple[Turned, ...]]) -> list[tuple[Effect, ...]]:
+        """The effects of each entry. What is to be paid in this batch is not closed before its payment came."""
+        self._to_be_paid = {entry.settles.bill_id for entry in entries if entry.settles is not None}
+        return [tuple(self._settled(entry, turned)) for entry, turned in zip(entries, turns, strict=True)]
+
+    def _settled(self, entry: Entry, turns: tuple[Turned, ...]) -> Iterator[Effect]:
+        touched = {each.step.account_id for each in turns} | {entry.account_id}
+        if touched.isdisjoint(self._tabs):
+            return
+        expired = tuple(takewhile(lambda each: each.step.cause is CrossingCause.EXPIRY, turns))
+        yield from self._turned(entry, expired)
+        if entry.settles is not None:
+            yield from self._paid(entry, entry.settles)
+        tab = self._tabs.get(entry.account_id)
+        if tab is not None and entry.billing is Billing.CREDIT:
+            yield from self._credited(entry, tab, turns)
+        stood = tab.account.crossing if tab is not None else None
+        yield from self._turned(entry, turns[len(expired) :])
+        if tab is not None and tab.account.crossing is not None:
+            if entry.billing is Billing.SUPPLEMENT and stood is not None:
+                yield from self._supplement(entry, tab, turns)
+            elif entry.settles is not None and not tab.documents:
+                yield from self._asked_on(entry, tab, turns)
+        for account_id in sorted(touched & self._tabs.keys()):
+            yield from self._served_again(entry, self._tabs[account_id])
+
+    def _turned(self, entry: Entry, turns: Iterable[Turned]) -> Iterator[Effect]:
+        for turned in turns:
+            if turned.turn is Turn.RESTORED:
+                yield from self._restored(entry, self._tabs[turned.step.account_id], turned)
+            elif turned.turn is Turn.CROSSED:
+                yield from self._crossed(entry, self._tabs[turned.step.account_id], turned)
+
+    def _crossed(self, entry: Entry, tab: Tab, turned: Turned) -> Iterator[Effect]:
+        """The original, or when to issue it: when the plan bills again, or when what is on its way should be there."""
+        crossing, step, account = turned.crossing, turned.step, tab.account
+        plan = plan_at(self._plans, account.plan_id, entry.occurred_at)
+        assert plan is not None, "only a plan's threshold is crossed"
+        assert crossing is not None, "what crossed has a crossing"
+        at = bill_at(plan, self._calendar, crossed_at=step.occurred_at, last_issued_at=tab.last_issued_at)
+        asked = to_ask(plan, tab.gap(crossing, step))
+        if at == step.occurred_at and not asked:
+            at += ASK_AGAIN_AFTER
+        if at > step.occurred_at:
+            tab.account = replace(account, crossing=crossing._replace(bill_at=at))
+            yield Fell(tab.account, turned, None)
+            return
+        tab.account = replace(account, crossing=crossing)
+        bill = self._original(tab, plan, step, asked)
+        yield Fell(tab.account, turned, bill.bill_id)
+        yield Issued(bill)
+
+    def _original(self, tab: Tab, plan: BillPlan, step: Step, asked: int) -> Bill:
+        bill = self._bill(tab, plan, step, amount_minor=asked, issued_at=step.occurred_at)
+        tab.documents.append(bill)
+        tab.last_issued_at = bill.issued_at
+        tab.account = replace(tab.account, overdue_at=first_step_at(bill, plan, self._calendar))
+        return bill
+
+    def issue(self, tab: Tab, plan: BillPlan, step: Step) -> Iterator[Effect]:
+        """The original of a crossing that waited, for what is missing at the step; put off again where enough is on its
+        way."""
+        crossing = tab.account.crossing
+        assert crossing is not None, "only a crossing is billed"
+        asked = to_ask(plan, tab.gap(crossing, step))
+        at = None if asked else step.occurred_at + ASK_AGAIN_AFTER
+        tab.account = replace(tab.account, crossing=crossing._replace(bill_at=at))
+        if asked:
+            yield Issued(self._original(tab, plan, step, asked))
+
+    def credit(self, tab: Tab, bill: Bill, amount: Money, note: Entry) -> Iterator[Effect]:
+        """A credit note for an open bill; the bill is closed when nothing is left of it."""
+        credited = bill.credited(amount.minor_units)
+        yield Credited(self._note(bill, amount, note), credited)
+        place = tab.documents.index(bill)
+        if credited.remaining.minor_units:
+            tab.documents[place] = credited
+            return
+        del tab.documents[place]
+        version = max((step.account_version for step in note.steps), default=None)
+        yield Closed(credited.closed(note.occurred_at), CloseReason.CREDITED, version)
+        self._nothing_asked(tab)
+        yield from self._served_again(note, tab)
+
+    def _credited(self, entry: Entry, tab: Tab, turns: Sequence[Turned]) -> Iterator[Effect]:
+        """Credit notes for a refund into the balance, the newest bill first."""
+        left = entry.billed_minor
+        for bill in reversed(list(tab.documents)):
+            amount = min(left, bill.remaining.minor_units)
+            if amount > 0 and bill.bill_id not in self._to_be_paid:
+                left -= amount
+                yield from self.credit(tab, bill, Money(amount, bill.amount.currency), entry)
+
+    def _restored(self, entry: Entry, tab: Tab, turned: Turned) -> Iterator[Effect]:
+        tab.account = replace(tab.account, crossing=None, overdue_at=None)
+        yield Restored(tab.account, turned)
+        closing = [bill for bill in tab.documents if bill.bill_id not in self._to_be_paid]
+        tab.documents = [bill for bill in tab.documents if bill.bill_id in self._to_be_paid]
+        for bill in closing:
+            closed = bill.closed(turned.step.occurred_at)
+            yield Closed(closed, CloseReason.RESTORED, turned.step.account_version)
+
+    def _paid(self, entry: Entry, paid: Bill) -> Iterator[Effect]:
+        tab = self._tabs[paid.account_id]
+        self._to_be_paid.discard(paid.bill_id)
+        tab.documents = [bill for bill in tab.documents if bill.bill_id != paid.bill_id]
+        yield Paid(
+            paid, Money(paid.amount.minor_units - paid.credited_minor, paid.amount.currency), entry.transaction_id
+        )
+        self._nothing_asked(tab)
+
+    def _supplement(self, entry: Entry, tab: Tab, turns: Sequence[Turned]) -> Iterator[Effect]:
+        """More is asked for, while the stay has an open original: what the order added, as far as it is missing."""
+        original = next((bill for bill in tab.documents if bill.kind is BillKind.ORIGINAL), None)
+        if original is not None:
+            yield from self._more(entry, tab, turns, of=original.bill_id, at_most=entry.billed_minor)
+
+    def _asked_on(self, entry: Entry, tab: Tab, turns: Sequence[Turned]) -> Iterator[Effect]:
+        """All bills are paid and the account is still below: what was used since is asked for, or never would be."""
+        paid = entry.settles
+        if paid is not None:
+            yield from self._more(entry, tab, turns, of=paid.corrects or paid.bill_id, at_most=None)
+
+    def _more(
+        self, entry: Entry, tab: Tab, turns: Sequence[Turned], *, of: BillId, at_most: int | None
+    ) -> Iterator[Effect]:
+        plan = plan_at(self._plans, tab.account.plan_id, entry.occurred_at)
+        own = [each.step for each in turns if each.step.account_id == entry.account_id]
+        crossing = tab.account.crossing
+        if plan is None or not own or crossing is None:
+            return
+        step = own[-1]
+        gap = tab.gap(crossing, step)
+        amount = to_ask(plan, gap) if at_most is None else min(to_add(plan, gap), at_most)
+        if amount > 0:
+            bill = replace(
+                self._bill(tab, plan, step, amount_minor=amount, issued_at=entry.occurred_at),
+                kind=BillKind.SUPPLEMENT,
+                corrects=of,
+                transaction_id=entry.transaction_id,
+                reason=USED_MEANWHILE if at_most is None else entry.note,
+            )
+            tab.documents.append(bill)
+            if at_most is None:
+                tab.account = replace(tab.account, overdue_at=first_step_at(bill, plan, self._calendar))
+            yield Issued(bill)
+
+    def _nothing_asked(self, tab: Tab) -> None:
+        """With the last open bill its overdue steps go."""
+        if not tab.documents:
+            tab.account = replace(tab.account, overdue_at=None)
+
+    def _served_again(self, entry: Entry, tab: Tab) -> Iterator[Effect]:
+        """An account that was suspended over a bill is served again once nothing is asked for."""
+        service = tab.account.service
+        overdue = service.state is AccountState.SUSPENDED and service.because is Because.OVERDUE
+        if overdue and not tab.documents:
+            resumed = Service(AccountState.ACTIVE, service.revision + 1, Because.RESTORED, entry.occurred_at)
+            tab.account = replace(tab.account, service=resumed)
+            yield StateChanged(tab.account, entry.occurred_at)
+
+    def _bill(self, tab: Tab, plan: BillPlan, step: Step, *, amount_minor: int, issued_at: datetime) -> Bill:
+        account, crossing = tab.account, tab.account.crossing
+        assert crossing is not None, "bills are of stays"
+        return Bill(
+            bill_id=self._new_bill_id(),
+            bill_number=0,
+            account_id=account.account_id,
+            customer_id=account.customer_id,
+            amount=account.money(amount_minor),
+            balance_at_issue=account.money(step.balance_after),
+            threshold=account.money(crossing.threshold_minor),
+            transaction_id=step.transaction_id,
+            issued_at=issued_at,
+            due_at=due_at(self._calendar, issued_at, plan.due_days),
+            cause=crossing.cause,
+            plan=PlanVersion(plan.plan_id, plan.revision),
+            crossing_version=crossing.account_version,
+            credit_limit_minor=step.credit_limit,
+        )
+
+    def _note(self, bill: Bill, amount: Money, entry: Entry) -> Bill:
+        return replace(
+            bill,
+            bill_id=self._new_bill_id(),
+            bill_number=0,
+            amount=amount,
+            transaction_id=entry.transaction_id,
+            issued_at=entry.occurred_at,
+            due_at=entry.occurred_at,
+            kind=BillKind.CREDIT_NOTE,
+            corrects=bill.bill_id,
+            reason=entry.note,
+            credited_minor=0,
+        )

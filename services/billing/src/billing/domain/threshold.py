@@ -1,9 +1,10 @@
 """The threshold machine: one bill for each stay of an account below its threshold.
 
 What is compared with the threshold is the **measure**: balance and credit limit together. An account is *armed* or
-*crossed*. Armed, a step that lowers the measure and leaves it below the threshold crosses: one bill. Crossed, nothing
-more is billed, however deep it falls, until the measure is back at or above the threshold it crossed; then the account
-is armed again. Credits never cross, so an account that starts at 0 gets its first bill with its first debit.
+*crossed*. Armed, a step that lowers the measure and leaves it below the threshold crosses: one bill. Crossed, no other
+is issued, however deep it falls, until the measure is back at or above the threshold it crossed; then the account is
+armed again. Credits never cross, so an account that starts at 0 gets its first bill with its first debit, and another
+plan crosses only where something moved the account already.
 
 A recurring charge that the account cannot pay is a step as well: what is due counts as gone, and the account has to
 come back to its threshold with that on top.
@@ -85,22 +86,6 @@ class Turned(NamedTuple):
     met_minor: int = 0
 
 
-class Booked(NamedTuple):
-    """What the ledger says of a movement, in minor units; a charge of zero leaves all as it was."""
-
-    balance_before: int
-    balance_after: int
-    account_version: int
-
-
-class Observed(NamedTuple):
-    """The state after a movement, what it did, and the threshold that was met on the way."""
-
-    crossing: Crossing | None
-    turn: Turn
-    threshold_minor: int = 0
-
-
 def take(crossing: Crossing | None, threshold_minor: int | None, step: Step) -> Turned:
     """Take the machine over one step, as it was booked under the account's lock; `threshold_minor` is the one in force
     at the step's business time, None without a plan."""
@@ -110,29 +95,10 @@ def take(crossing: Crossing | None, threshold_minor: int | None, step: Step) -> 
         return Turned(step, Turn.RESTORED, None, crossing.threshold_minor)
     if threshold_minor is None or step.measured_after >= threshold_minor:
         return Turned(step, Turn.NONE, None)
-    if step.measured_after >= step.measured_before and step.cause is not CrossingCause.PLAN:
+    crosses = (
+        step.account_version > 0 if step.cause is CrossingCause.PLAN else step.measured_after < step.measured_before
+    )
+    if not crosses:
         return Turned(step, Turn.NONE, None)
     met = threshold_minor + step.due_minor
     return Turned(step, Turn.CROSSED, Crossing(met, step.account_version, step.cause, step.occurred_at), met)
-
-
-def observe(crossing: Crossing | None, threshold_minor: int | None, booked: Booked) -> Observed:
-    """Take the machine over one movement, as the ledger booked it under the account's lock; `threshold_minor` is the
-    plan's, None without a plan."""
-    if crossing is not None:
-        if booked.balance_after < crossing.threshold_minor:
-            return Observed(crossing, Turn.NONE)
-        return Observed(None, Turn.RESTORED, crossing.threshold_minor)
-    debited = booked.balance_after < booked.balance_before
-    if threshold_minor is None or not debited or booked.balance_after >= threshold_minor:
-        return Observed(None, Turn.NONE)
-    return Observed(Crossing(threshold_minor, booked.account_version), Turn.CROSSED, threshold_minor)
-
-
-def amount_to_ask(target_minor: int, balance_minor: int, open_bills_minor: int) -> int:
-    """What a bill asks for: the whole gap up to the target, less what open bills ask for already; 0 is no bill.
-
-    Open bills count as money on its way, so that a balance that sways around the threshold is not billed twice over.
-    A crossing that needs no bill still counts as crossed: the open bill is the one for it.
-    """
-    return max(target_minor - balance_minor - open_bills_minor, 0)

@@ -97,14 +97,14 @@ class Adjustment:
 
 
 def bill_payment(bill: Bill, *, customer_id: CustomerId | None, channel: str, occurred_at: datetime) -> Movement:
-    """The recharge that closes a bill. Its transaction is named after the bill, so the ledger too has room for one."""
+    """The recharge that pays what a bill still asks for. Its transaction is named after the bill, so the ledger too has room for one."""
     check_occurred_at(occurred_at)
     return Movement(
         identity=bill.bill_id,
         account_id=bill.account_id,
         customer_id=customer_id,
         kind=MovementKind.BILL_PAYMENT,
-        act=Credit(bill.amount),
+        act=Credit(bill.remaining),
         note=channel,
         occurred_at=occurred_at,
         settles=bill.paid(occurred_at),

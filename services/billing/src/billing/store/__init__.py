@@ -2,13 +2,21 @@
 
 from sqlalchemy.ext.asyncio import AsyncConnection as Connection
 
-from billing.store import account_tables, charging_tables, notice_tables, order_tables, payment_tables
+from billing.store import (
+    account_tables,
+    bill_tables,
+    charging_tables,
+    notice_tables,
+    order_tables,
+    payment_tables,
+)
 from billing.store.tables import METADATA
 
 __all__ = [
     "METADATA",
     "Connection",
     "account_tables",
+    "bill_tables",
     "charging_tables",
     "notice_tables",
     "order_tables",

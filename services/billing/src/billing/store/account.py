@@ -8,9 +8,9 @@ from chassis.arrays import array_of_instants, array_of_numbers, array_of_texts
 from chassis.driver import fetch
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from billing.domain.account import Account
+from billing.domain.account import AS_OPENED, Account, AccountState, Because, DayThreshold, Service
 from billing.domain.ids import AccountId, CustomerId, PlanId
-from billing.domain.threshold import Crossing
+from billing.domain.threshold import Crossing, CrossingCause
 
 _ADD = """
 INSERT INTO accounts (account_id, customer_id, currency, plan_id, credit_limit_minor, opened_at, recorded_at)
@@ -23,7 +23,8 @@ ON CONFLICT DO NOTHING RETURNING account_id"""
 
 _SELECT = """
 SELECT account_id, customer_id, currency, plan_id, opened_at, credit_limit_minor, has_payers,
-       crossed_threshold_minor, crossed_version
+       crossed_threshold_minor, crossed_version, crossed_cause, crossed_at, bill_at, overdue_at,
+       day_threshold_minor, day_threshold_day, state, state_revision, state_because, state_since
 FROM accounts"""
 
 # Sorted, so that two batches never wait for each other in a circle. No key is changed, so that rows which refer to an
@@ -43,11 +44,19 @@ _ONE = f"{_SELECT} WHERE account_id = $1"
 _LIST = f"""{_SELECT}
 WHERE account_id > $1 AND ($2::text IS NULL OR customer_id = $2) ORDER BY account_id LIMIT $3"""
 
-_SET_PLAN = "UPDATE accounts SET plan_id = $2 WHERE account_id = $1"
+# A threshold by spend is worked out anew for another plan.
+_SET_PLANS = """
+UPDATE accounts a SET plan_id = n.plan_id, day_threshold_minor = NULL, day_threshold_day = DEFAULT
+FROM unnest($1::text::text[], $2::text::text[]) AS n(account_id, plan_id) WHERE a.account_id = n.account_id"""
 
-_SET_CROSSINGS = """
-UPDATE accounts a SET crossed_threshold_minor = n.threshold_minor, crossed_version = n.version
-FROM unnest($1::text::text[], $2::text::bigint[], $3::text::bigint[]) AS n(account_id, threshold_minor, version)
+_SET_STAYS = """
+UPDATE accounts a SET crossed_threshold_minor = n.threshold_minor, crossed_version = n.version,
+    crossed_cause = n.cause, crossed_at = n.crossed_at, bill_at = n.bill_at, overdue_at = n.overdue_at,
+    state = n.state, state_revision = n.revision, state_because = n.because, state_since = n.since
+FROM unnest($1::text::text[], $2::text::bigint[], $3::text::bigint[], $4::text::text[], $5::text::timestamptz[],
+            $6::text::timestamptz[], $7::text::timestamptz[], $8::text::text[], $9::text::bigint[], $10::text::text[],
+            $11::text::timestamptz[])
+     AS n(account_id, threshold_minor, version, cause, crossed_at, bill_at, overdue_at, state, revision, because, since)
 WHERE a.account_id = n.account_id"""
 
 _SET_CREDIT_LIMITS = """
@@ -97,21 +106,33 @@ async def list_accounts(
     return [_account(row) for row in await fetch(connection, _LIST, after or "", customer_id, limit)]
 
 
-async def set_plan(connection: AsyncConnection, account_id: AccountId, plan_id: PlanId | None) -> None:
-    """Hangs the account on a plan, or on none."""
-    await fetch(connection, _SET_PLAN, account_id, plan_id)
+async def set_plans(connection: AsyncConnection, plans: Mapping[AccountId, PlanId | None]) -> None:
+    """Hangs accounts on plans, or on none."""
+    if plans:
+        await fetch(connection, _SET_PLANS, array_of_texts(list(plans)), array_of_texts(list(plans.values())))
 
 
-async def set_crossings(connection: AsyncConnection, crossings: Mapping[AccountId, Crossing | None]) -> None:
-    """Stores where the threshold machines of locked accounts stand now."""
-    if not crossings:
+async def set_stays(connection: AsyncConnection, accounts: Collection[Account]) -> None:
+    """Stores where the threshold machines of locked accounts stand now, what is next about their bills, and whether
+    they are served."""
+    if not accounts:
         return
+    crossings = [account.crossing for account in accounts]
+    services = [account.service for account in accounts]
     await fetch(
         connection,
-        _SET_CROSSINGS,
-        array_of_texts(list(crossings)),
-        array_of_numbers([c and c.threshold_minor for c in crossings.values()]),
-        array_of_numbers([c and c.account_version for c in crossings.values()]),
+        _SET_STAYS,
+        array_of_texts([account.account_id for account in accounts]),
+        array_of_numbers([c and c.threshold_minor for c in crossings]),
+        array_of_numbers([c and c.account_version for c in crossings]),
+        array_of_texts([c and c.cause for c in crossings]),
+        array_of_instants([c and c.crossed_at for c in crossings]),
+        array_of_instants([c and c.bill_at for c in crossings]),
+        array_of_instants([account.overdue_at for account in accounts]),
+        array_of_texts([service.state for service in services]),
+        array_of_numbers([service.revision for service in services]),
+        array_of_texts([service.because for service in services]),
+        array_of_instants([service.since for service in services]),
     )
 
 
@@ -123,7 +144,7 @@ async def set_credit_limits(connection: AsyncConnection, limits_minor: Mapping[A
 
 
 def _account(row: asyncpg.Record) -> Account:
-    crossed = row["crossed_threshold_minor"] is not None
+    threshold_minor = row["day_threshold_minor"]
     return Account(
         account_id=row["account_id"],
         customer_id=row["customer_id"],
@@ -132,5 +153,22 @@ def _account(row: asyncpg.Record) -> Account:
         opened_at=row["opened_at"],
         credit_limit_minor=row["credit_limit_minor"],
         has_payers=row["has_payers"],
-        crossing=Crossing(row["crossed_threshold_minor"], row["crossed_version"]) if crossed else None,
+        crossing=None if row["crossed_version"] is None else _crossing(row),
+        service=_service(row) if row["state_revision"] else AS_OPENED,
+        day_threshold=None if threshold_minor is None else DayThreshold(threshold_minor, row["day_threshold_day"]),
+        overdue_at=row["overdue_at"],
     )
+
+
+def _crossing(row: asyncpg.Record) -> Crossing:
+    return Crossing(
+        row["crossed_threshold_minor"],
+        row["crossed_version"],
+        CrossingCause(row["crossed_cause"]),
+        row["crossed_at"],
+        row["bill_at"],
+    )
+
+
+def _service(row: asyncpg.Record) -> Service:
+    return Service(AccountState(row["state"]), row["state_revision"], Because(row["state_because"]), row["state_since"])

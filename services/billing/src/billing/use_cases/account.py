@@ -1,8 +1,6 @@
-"""Accounts: open them by the thousand, hang them on plans, look at them."""
+"""Accounts: open them by the thousand, look at them."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from datetime import datetime
+from collections.abc import Mapping, Sequence
 
 from chassis.errors import Refusal
 from chassis.paging import Page
@@ -18,21 +16,12 @@ from billing.domain.account import (
 from billing.domain.facts import account_opened
 from billing.domain.ids import AccountId, CustomerId, PlanId
 from billing.domain.movement import StatementEntry
-from billing.domain.plan import BillPlan, plan_not_found
-from billing.domain.settlement import Plans
+from billing.domain.plan import BillPlan
 from billing.store import Connection
-from billing.store.account import accounts_for_update, add_accounts, find_account, list_accounts, set_plan
+from billing.store.account import add_accounts, find_account, list_accounts
 from billing.store.balance import open_balances, standings, statement_entries
 from billing.store.plan import find_plans
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SetAccountPlan:
-    """Wish to hang an account on a plan, or on none."""
-
-    account_id: AccountId
-    plan_id: PlanId | None
-    occurred_at: datetime
+from billing.use_cases.plan import existing_plan
 
 
 async def open_accounts(transaction: Transaction, wanted: Sequence[OpenAccount]) -> list[Standing | Refusal]:
@@ -50,20 +39,6 @@ async def open_accounts(transaction: Transaction, wanted: Sequence[OpenAccount])
         else each
         for each in outcomes
     ]
-
-
-async def set_account_plan(transaction: Transaction, wanted: SetAccountPlan) -> Standing:
-    """Refuses AccountNotFound, PlanNotFound, PlanCurrencyDiffers. A crossing that stands is left standing: the new plan
-    acts on the next one."""
-    connection = transaction.connection
-    account = (await accounts_for_update(connection, {wanted.account_id})).get(wanted.account_id)
-    if account is None:
-        raise account_not_found(wanted.account_id)
-    if wanted.plan_id is not None:
-        _plan(wanted.plan_id, await find_plans(connection, [wanted.plan_id])).check_suits(account)
-    await set_plan(connection, account.account_id, wanted.plan_id)
-    changed = replace(account, plan_id=wanted.plan_id)
-    return (await standings(connection, [changed]))[changed.account_id]
 
 
 async def get_account(connection: Connection, account_id: AccountId, customer_id: CustomerId | None) -> Standing:
@@ -102,19 +77,13 @@ async def owned_account(connection: Connection, account_id: AccountId, customer_
     return account
 
 
-def _opened_or_refused(wanted: OpenAccount, plans: Plans) -> Account | Refusal:
+def _opened_or_refused(wanted: OpenAccount, plans: Mapping[PlanId, BillPlan]) -> Account | Refusal:
     try:
         if wanted.plan_id is not None:
-            _plan(wanted.plan_id, plans).check_suits(wanted)
+            existing_plan(wanted.plan_id, plans).check_suits(wanted)
     except Refusal as refusal:
         return refusal
     return wanted.opened()
-
-
-def _plan(plan_id: PlanId, plans: Plans) -> BillPlan:
-    if plan_id not in plans:
-        raise plan_not_found(plan_id)
-    return plans[plan_id]
 
 
 def _tell_opened(transaction: Transaction, account: Account, *, is_new: bool) -> Standing | Refusal:

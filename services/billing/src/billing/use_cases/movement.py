@@ -5,37 +5,25 @@ book that numbers bills. A threshold bill is found in the same transaction as th
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from typing import NamedTuple
 
 from chassis.calendar import Calendar
 from chassis.errors import Refusal
-from chassis.ids import new_id
 from chassis.work import Transaction
 
 from billing.domain.account import Account, account_not_found
 from billing.domain.account_facts import gift_expired
-from billing.domain.bill import Bill
 from billing.domain.charge import CHARGES
-from billing.domain.facts import facts_of, turn_facts
-from billing.domain.ids import AccountId, BillId
+from billing.domain.facts import facts_of
+from billing.domain.ids import AccountId
 from billing.domain.movement import Billing, Booking, Debit, Limit, Moved, Movement, Stand, Undo
 from billing.domain.payer import paid_by_others
-from billing.domain.settlement import NOWHERE, Plans, demands, due_steps, settle, stand_after
-from billing.domain.threshold import Step, Turn, Turned
+from billing.domain.settlement import NOWHERE, entry_of, stand_after
 from billing.store import Connection
-from billing.store.account import accounts_for_update, set_credit_limits, set_crossings
+from billing.store.account import accounts_for_update, set_credit_limits
 from billing.store.balance import accounts_of, book, where_they_stand
-from billing.store.bill import add_bills, add_payments, draw_bill_numbers, open_bill_sums
 from billing.store.charge import add_charges
 from billing.store.payer import add_paid
-from billing.store.plan import find_plans
-
-
-class Settled(NamedTuple):
-    """What the steps of a movement, or of an expiry, meant: turns, and the bills they caused."""
-
-    turns: tuple[Turned, ...] = ()
-    bills: tuple[Bill, ...] = ()
+from billing.use_cases.settlement import Settled, settle, tell
 
 
 async def lock_accounts(
@@ -70,11 +58,11 @@ async def apply_movements(
     before = await where_they_stand(connection, _unseen(movements, accounts))
     outcomes = await _book(transaction, movements, accounts)
     stands = _stands(movements, outcomes, before)
-    steps = [
-        outcome.steps if isinstance(outcome, Booking) else due_steps(movement, outcome, stand, accounts)
+    entries = [
+        entry_of(movement, outcome, stand, accounts)
         for movement, outcome, stand in zip(movements, outcomes, stands, strict=True)
     ]
-    settled = await settle_steps(transaction, accounts, steps)
+    settled = await settle(transaction, accounts, entries, calendar)
     standing = dict(accounts)
     done: list[Moved | Refusal] = []
     for movement, outcome, stand, meant in zip(movements, outcomes, stands, settled, strict=True):
@@ -84,41 +72,6 @@ async def apply_movements(
     for each, meant in zip(done, settled, strict=True):
         _tell(transaction, each, meant, accounts)
     return done
-
-
-async def settle_steps(
-    transaction: Transaction, accounts: Mapping[AccountId, Account], batches: Sequence[Sequence[Step]]
-) -> list[Settled]:
-    """Takes the threshold machines of locked accounts over what was booked, stores where they stand, and issues the
-    bills that are called for. One answer for each batch of steps; the batches follow one another."""
-    connection = transaction.connection
-    plans = await find_plans(connection, (account.plan_id for account in accounts.values()))
-    standing = dict(accounts)
-    turns = [settle(standing, plans, steps) for steps in batches]
-    turned = [each for of_batch in turns for each in of_batch if each.turn is not Turn.NONE]
-    if not turned:
-        return [Settled(of_batch) for of_batch in turns]
-    await set_crossings(connection, {key: standing[key].crossing for key in {each.step.account_id for each in turned}})
-    crossed = [each for each in turned if each.turn is Turn.CROSSED]
-    bills = await _issue_bills(transaction, crossed, plans, accounts)
-    return [Settled(of_batch, tuple(bills[each] for each in of_batch if each in bills)) for of_batch in turns]
-
-
-async def _issue_bills(
-    transaction: Transaction, crossed: Sequence[Turned], plans: Plans, accounts: Mapping[AccountId, Account]
-) -> dict[Turned, Bill]:
-    """The bills that crossings call for. What open bills ask for is read under the accounts' locks."""
-    if not crossed:
-        return {}
-    connection = transaction.connection
-    open_minor = await open_bill_sums(connection, {turned.step.account_id for turned in crossed})
-    wanted = demands(crossed, accounts, plans, open_minor)
-    numbers = await draw_bill_numbers(connection, len(wanted))
-    bills = {
-        demand.turned: demand.bill(BillId(new_id()), number) for demand, number in zip(wanted, numbers, strict=True)
-    }
-    await add_bills(connection, list(bills.values()), transaction.recorded_at)
-    return bills
 
 
 async def _touched(connection: Connection, movements: Sequence[Movement]) -> set[AccountId]:
@@ -196,11 +149,9 @@ def _moved(
 
 
 async def _append(transaction: Transaction, moved: Sequence[Moved], calendar: Calendar) -> None:
-    """Charges, payments of bills, new credit limits, and what payers paid in the month."""
+    """Charges, new credit limits, and what payers paid in the month."""
     connection, recorded_at = transaction.connection, transaction.recorded_at
     await add_charges(connection, [each for each in moved if each.movement.kind in CHARGES], recorded_at)
-    paid = {m.movement.transaction_id: m.movement.settles for m in moved if m.movement.settles is not None}
-    await add_payments(connection, paid, recorded_at)
     limits = {m.account.account_id: m.account.credit_limit_minor for m in moved if isinstance(m.movement.act, Limit)}
     await set_credit_limits(connection, limits)
     await add_paid(connection, paid_by_others(moved, calendar))
@@ -214,5 +165,4 @@ def _tell(
             transaction.emit(gift_expired(expired, accounts[expired.account_id]))
         for fact in facts_of(outcome):
             transaction.emit(fact)
-    for fact in turn_facts(meant.turns, meant.bills, accounts):
-        transaction.emit(fact)
+    tell(transaction, meant.effects)

@@ -9,7 +9,7 @@ from touchstone.billing.v1 import billing_pb2
 from billing.domain.account import OpenAccount, Standing
 from billing.domain.ids import CustomerId
 from billing.domain.movement import StatementEntry
-from billing.use_cases.account import SetAccountPlan
+from billing.use_cases.plan import PlanSet, SetAccountPlan
 from billing.wire.value import account_id_from_proto, money_to_proto, plan_id_from_proto
 
 
@@ -36,6 +36,11 @@ def set_account_plan_from_proto(request: bill_pb.SetAccountPlanRequest) -> SetAc
         plan_id=plan_id_from_proto(request.plan_id),
         occurred_at=from_proto(request.occurred_at, "occurred_at"),
     )
+
+
+def plan_set_to_proto(done: PlanSet) -> bill_pb.SetAccountPlanResponse:
+    """The answer to SetAccountPlan."""
+    return bill_pb.SetAccountPlanResponse(account=account_to_proto(done.standing))
 
 
 def account_to_proto(standing: Standing) -> billing_pb2.Account:

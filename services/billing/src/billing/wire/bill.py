@@ -6,12 +6,13 @@ from chassis.times import from_proto, to_proto
 from touchstone.billing.v1 import bill_service_pb2 as pb
 from touchstone.billing.v1 import billing_pb2
 
-from billing.domain.bill import Bill, BillState
+from billing.domain.bill import Bill
 from billing.domain.ids import BillId, PlanId
 from billing.domain.movement import Moved
 from billing.domain.plan import BillPlan
 from billing.store.bill import BillFilter
 from billing.use_cases.bill import PayBill
+from billing.wire.kind import BILL_STATE_TO_PROTO
 from billing.wire.value import (
     account_id_from_proto,
     channel_from_proto,
@@ -21,8 +22,7 @@ from billing.wire.value import (
     text_from_proto,
 )
 
-_STATE_TO_PROTO = {BillState.OPEN: billing_pb2.BILL_STATE_OPEN, BillState.PAID: billing_pb2.BILL_STATE_PAID}
-_STATE_ASKED = {number: state for state, number in _STATE_TO_PROTO.items()}
+_STATE_ASKED = {number: state for state, number in BILL_STATE_TO_PROTO.items()}
 
 
 def plan_from_proto(plan: billing_pb2.BillPlan) -> BillPlan:
@@ -58,10 +58,10 @@ def bill_to_proto(bill: Bill) -> billing_pb2.Bill:
         amount=money_to_proto(bill.amount),
         balance_at_issue=money_to_proto(bill.balance_at_issue),
         threshold=money_to_proto(bill.threshold),
-        transaction_id=bill.transaction_id,
+        transaction_id=bill.transaction_id or "",
         issued_at=to_proto(bill.issued_at),
         due_at=to_proto(bill.due_at),
-        state=_STATE_TO_PROTO[bill.state],
+        state=BILL_STATE_TO_PROTO[bill.state],
         paid_at=to_proto(bill.paid_at) if bill.paid_at else None,
     )
 

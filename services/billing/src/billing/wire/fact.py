@@ -10,16 +10,8 @@ from touchstone.billing.v1 import billing_pb2
 
 from billing.domain import facts
 from billing.domain.movement import Share
-from billing.domain.threshold import CrossingCause
+from billing.wire.kind import BILL_KIND_TO_PROTO, CAUSE_TO_PROTO
 from billing.wire.value import money_to_proto
-
-_CAUSES = {
-    CrossingCause.DEBIT: billing_pb2.CROSSING_CAUSE_DEBIT,
-    CrossingCause.EXPIRY: billing_pb2.CROSSING_CAUSE_EXPIRY,
-    CrossingCause.PLAN: billing_pb2.CROSSING_CAUSE_PLAN,
-    CrossingCause.CREDIT_LIMIT: billing_pb2.CROSSING_CAUSE_CREDIT_LIMIT,
-    CrossingCause.DUE_CHARGE: billing_pb2.CROSSING_CAUSE_DUE_CHARGE,
-}
 
 
 def _opened(fact: facts.AccountOpened) -> Message:
@@ -96,7 +88,7 @@ def _fell_below_threshold(fact: facts.BalanceFellBelowThreshold) -> Message:
         bill_id=fact.bill_id or "",
         occurred_at=to_proto(fact.occurred_at),
         account_version=fact.account_version,
-        cause=_CAUSES[fact.cause],
+        cause=CAUSE_TO_PROTO[fact.cause],
         credit_limit=money_to_proto(fact.credit_limit),
     )
 
@@ -121,6 +113,9 @@ def _bill_issued(fact: facts.BillIssued) -> Message:
         amount=money_to_proto(fact.amount),
         due_at=to_proto(fact.due_at),
         occurred_at=to_proto(fact.occurred_at),
+        kind=BILL_KIND_TO_PROTO[fact.kind],
+        corrects_bill_id=fact.corrects or "",
+        cause=CAUSE_TO_PROTO[fact.cause] if fact.cause else billing_pb2.CROSSING_CAUSE_UNSPECIFIED,
     )
 
 
