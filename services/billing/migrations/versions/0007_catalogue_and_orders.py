@@ -93,6 +93,7 @@ CREATE TABLE subscriptions (
     product_id text NOT NULL REFERENCES products,
     quantity integer NOT NULL,
     subscriber_id text NOT NULL,
+    currency text NOT NULL,
     state text NOT NULL,
     anchor_day integer NOT NULL,
     cycle_start date NOT NULL,

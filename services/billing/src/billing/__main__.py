@@ -6,14 +6,17 @@ from touchstone.billing.v1 import account_service_pb2_grpc as account_grpc
 from touchstone.billing.v1 import bill_service_pb2_grpc as bill_grpc
 from touchstone.billing.v1 import catalog_service_pb2_grpc as catalog_grpc
 from touchstone.billing.v1 import charging_service_pb2_grpc as charging_grpc
+from touchstone.billing.v1 import order_service_pb2_grpc as order_grpc
 
 from billing.api.account import AccountApi
 from billing.api.bill import BillApi
 from billing.api.catalog import CatalogApi
 from billing.api.charging import ChargingApi
+from billing.api.order import OrderApi
 from billing.jobs import timed
 from billing.settings import BillingSettings
 from billing.use_cases.proof import prove
+from billing.use_cases.quote import Sale
 from billing.wire import FACTS
 
 
@@ -41,6 +44,11 @@ def build(parts: Parts[BillingSettings]) -> Served:
                 "touchstone.billing.v1.CatalogService",
                 catalog_grpc.add_CatalogServiceServicer_to_server,
                 CatalogApi(parts.work, calendar),
+            ),
+            Servicer(
+                "touchstone.billing.v1.OrderService",
+                order_grpc.add_OrderServiceServicer_to_server,
+                OrderApi(parts.work, Sale(calendar, parts.settings.cycle_anchor_day)),
             ),
         ),
         timed=timed(calendar),

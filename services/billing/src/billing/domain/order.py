@@ -67,8 +67,8 @@ class Basket:
     account_id: AccountId
     customer_id: CustomerId | None
     items: tuple[OrderItem, ...]
-    coupon_ids: tuple[str, ...]
-    points: int
+    coupon_ids: tuple[str, ...] = ()
+    points: int = 0
     at: datetime
 
     def __post_init__(self) -> None:

@@ -56,6 +56,7 @@ class Subscription:
     product_id: ProductId
     quantity: int
     subscriber_id: str
+    currency: str
     state: SubscriptionState
     anchor_day: int
     cycle_start: date
@@ -87,13 +88,17 @@ class Subscription:
                 f"subscription {self.subscription_id} ends with its cycle", subscription_id=self.subscription_id
             )
 
-    def used_through(self, day: date) -> Split:
-        """The cycle cut after a day, which counts as used."""
-        return split_after(self.cycle_charged_minor, self.cycle_start, self.cycle_end, day)
+    def used_through(self, day: date, charged_minor: int) -> Split:
+        """What its cycle was charged, less what of it was given back already, cut after a day, which counts as used."""
+        return split_after(charged_minor, self.cycle_start, self.cycle_end, day)
 
-    def used_before(self, day: date) -> Split:
-        """The cycle cut before a day."""
-        return split_before(self.cycle_charged_minor, self.cycle_start, self.cycle_end, day)
+    def used_before(self, day: date, charged_minor: int) -> Split:
+        """The same cut before a day."""
+        return split_before(charged_minor, self.cycle_start, self.cycle_end, day)
+
+    def used_up(self, charged_minor: int) -> Split:
+        """The cycle with nothing left of it."""
+        return split_after(charged_minor, self.cycle_start, self.cycle_end, self.cycle_end)
 
     def cycle_from(self, cadence: Cadence, day: date, *, same: bool, month_anchor: int) -> Anchored:
         """The cycle of a product that takes this one's place from a day on. With the same cadence it ends where this
@@ -112,6 +117,10 @@ class Subscription:
     def cancelling(self) -> "Subscription":
         """Ending with its cycle."""
         return replace(self, state=SubscriptionState.CANCELLING, revision=self.revision + 1)
+
+    def changed(self, product_id: ProductId, quantity: int, anchor_day: int) -> "Subscription":
+        """Of another product or quantity; to be charged for its cycle in the same step."""
+        return replace(self, product_id=product_id, quantity=quantity, anchor_day=anchor_day)
 
     def charged(self, cycle: Cycle, charge_id: ChargeId, charged_minor: int) -> "Subscription":
         """With another cycle paid, which makes it active."""
@@ -134,3 +143,25 @@ def subscription_not_found(subscription_id: SubscriptionId) -> SubscriptionNotFo
 def subscription_exists(subscription_id: SubscriptionId) -> SubscriptionExists:
     """The answer to a second subscription under one identifier."""
     return SubscriptionExists(f"subscription {subscription_id} exists", subscription_id=subscription_id)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CancelSubscription:
+    """Wish to end a subscription, at once or with the cycle that is paid."""
+
+    subscription_id: SubscriptionId
+    customer_id: CustomerId | None
+    at_cycle_end: bool
+    reason: str
+    occurred_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChangeSubscription:
+    """Wish for another product or quantity from a day on; None keeps what there is."""
+
+    subscription_id: SubscriptionId
+    customer_id: CustomerId | None
+    product_id: ProductId | None
+    quantity: int | None
+    occurred_at: datetime

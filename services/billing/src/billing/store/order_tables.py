@@ -111,6 +111,7 @@ SUBSCRIPTIONS = Table(
     Column("product_id", Text, ForeignKey("products.product_id"), nullable=False),
     Column("quantity", Integer, nullable=False),
     Column("subscriber_id", Text, nullable=False),
+    Column("currency", Text, nullable=False, doc="of its account"),
     Column("state", Text, nullable=False),
     Column("anchor_day", Integer, nullable=False),
     Column("cycle_start", Date, nullable=False, doc="of the cycle that was charged last"),

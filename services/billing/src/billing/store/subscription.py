@@ -14,25 +14,26 @@ from billing.domain.ids import AccountId, ChargeId, CustomerId, OrderId, Product
 from billing.domain.subscription import Subscription, SubscriptionState
 
 _COLUMNS = (
-    "subscription_id, account_id, customer_id, product_id, quantity, subscriber_id, state, anchor_day, cycle_start,"
-    " cycle_end, cycle_charge_id, cycle_charged_minor, started_at, ended_at, order_id, revision"
+    "subscription_id, account_id, customer_id, product_id, quantity, subscriber_id, currency, state, anchor_day,"
+    " cycle_start, cycle_end, cycle_charge_id, cycle_charged_minor, started_at, ended_at, order_id, revision"
 )
 _NEW = """
 FROM unnest($1::text::text[], $2::text::text[], $3::text::text[], $4::text::text[], $5::text::integer[],
-            $6::text::text[], $7::text::text[], $8::text::integer[], $9::text::date[], $10::text::date[],
-            $11::text::text[], $12::text::bigint[], $13::text::timestamptz[], $14::text::timestamptz[],
-            $15::text::text[], $16::text::bigint[])
-     AS n(subscription_id, account_id, customer_id, product_id, quantity, subscriber_id, state, anchor_day,
+            $6::text::text[], $7::text::text[], $8::text::text[], $9::text::integer[], $10::text::date[],
+            $11::text::date[], $12::text::text[], $13::text::bigint[], $14::text::timestamptz[],
+            $15::text::timestamptz[], $16::text::text[], $17::text::bigint[])
+     AS n(subscription_id, account_id, customer_id, product_id, quantity, subscriber_id, currency, state, anchor_day,
           cycle_start, cycle_end, cycle_charge_id, cycle_charged_minor, started_at, ended_at, order_id, revision)
 """
 _ADD = f"""
-INSERT INTO subscriptions ({_COLUMNS}, recorded_at) SELECT n.*, $17::timestamptz {_NEW}
+INSERT INTO subscriptions ({_COLUMNS}, recorded_at) SELECT n.*, $18::timestamptz {_NEW}
+ON CONFLICT DO NOTHING RETURNING subscription_id
 """
 _SET = f"""
 UPDATE subscriptions s SET product_id = n.product_id, quantity = n.quantity, state = n.state,
   anchor_day = n.anchor_day, cycle_start = n.cycle_start, cycle_end = n.cycle_end,
   cycle_charge_id = n.cycle_charge_id, cycle_charged_minor = n.cycle_charged_minor, ended_at = n.ended_at,
-  revision = n.revision, recorded_at = $17::timestamptz
+  revision = n.revision, recorded_at = $18::timestamptz
 {_NEW} WHERE s.subscription_id = n.subscription_id
 """  # noqa: S608
 _ADD_STEPS = """
@@ -57,11 +58,10 @@ ORDER BY cycle_end, subscription_id LIMIT $2::bigint
 """  # noqa: S608
 # The price that will act when the next cycle begins, of versions known now.
 _CYCLE_SUMS = """
-SELECT s.account_id, sum(s.quantity * p.amount_minor)::bigint AS sum_minor
-FROM subscriptions s JOIN accounts a USING (account_id)
+SELECT s.account_id, sum(s.quantity * p.amount_minor)::bigint AS sum_minor FROM subscriptions s
 CROSS JOIN LATERAL (
     SELECT amount_minor FROM prices
-    WHERE product_id = s.product_id AND currency = a.currency
+    WHERE product_id = s.product_id AND currency = s.currency
       AND effective_from <= s.cycle_end::timestamp AT TIME ZONE $2::text
     ORDER BY effective_from DESC, version DESC LIMIT 1) AS p
 WHERE s.account_id = ANY($1::text::text[]) AND s.state IN ('active', 'past_due', 'resting')
@@ -86,11 +86,18 @@ class Step(NamedTuple):
     recorded_at: datetime
 
 
-async def add_subscriptions(connection: AsyncConnection, added: Sequence[Subscription], step: Step) -> None:
-    """Adds subscriptions whose identifiers were seen to be free; IntegrityError where one is not any more."""
-    if added:
-        await fetch(connection, _ADD, *_arguments(added), step.recorded_at)
-        await _add_steps(connection, added, step)
+async def add_subscriptions(
+    connection: AsyncConnection, added: Sequence[Subscription], step: Step
+) -> SubscriptionId | None:
+    """Adds subscriptions. The first whose identifier is in use is returned; the transaction must not be kept then."""
+    if not added:
+        return None
+    free = {row["subscription_id"] for row in await fetch(connection, _ADD, *_arguments(added), step.recorded_at)}
+    for each in added:
+        if each.subscription_id not in free:
+            return each.subscription_id
+    await _add_steps(connection, added, step)
+    return None
 
 
 async def set_subscriptions(connection: AsyncConnection, changed: Sequence[Subscription], step: Step) -> None:
@@ -163,6 +170,7 @@ def _arguments(standing: Sequence[Subscription]) -> tuple[str, ...]:
         array_of_texts([each.product_id for each in standing]),
         array_of_numbers([each.quantity for each in standing]),
         array_of_texts([each.subscriber_id for each in standing]),
+        array_of_texts([each.currency for each in standing]),
         array_of_texts([each.state for each in standing]),
         array_of_numbers([each.anchor_day for each in standing]),
         array_of_texts([each.cycle_start.isoformat() for each in standing]),
@@ -184,6 +192,7 @@ def _subscription(row: Any) -> Subscription:
         product_id=ProductId(row["product_id"]),
         quantity=row["quantity"],
         subscriber_id=row["subscriber_id"],
+        currency=row["currency"],
         state=SubscriptionState(row["state"]),
         anchor_day=row["anchor_day"],
         cycle_start=row["cycle_start"],

@@ -90,5 +90,4 @@ async def quote_usage(connection: Connection, wanted: UsageWish, calendar: Calen
 
 async def discount_book(connection: Connection, held: Mapping[CustomerId, Collection[HeldTier]]) -> DiscountBook:
     """What customers get by the tiers that they hold."""
-    discounts = await all_discounts(connection)
-    return DiscountBook(discounts, held)
+    return DiscountBook(await all_discounts(connection) if held else (), held)

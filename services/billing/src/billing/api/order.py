@@ -1,0 +1,133 @@
+"""OrderService: orders, and subscriptions in mid-cycle."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
+from typing import Any, TypeVar
+
+import grpc
+from chassis import clock
+from chassis.errors import InvalidArgument, Refusal
+from chassis.gathering import BATCH_MAX
+from chassis.paging import page_from_request
+from chassis.rpc.errors import item_result
+from chassis.work import Transaction, Work, ask
+from google.protobuf.message import Message
+from touchstone.billing.v1 import order_service_pb2 as pb
+from touchstone.billing.v1.order_service_pb2_grpc import OrderServiceServicer
+
+from billing.domain.order import PlaceOrder
+from billing.domain.subscription import CancelSubscription, ChangeSubscription
+from billing.use_cases import order as orders
+from billing.use_cases import subscription as subscriptions
+from billing.use_cases.quote import Sale, quote_order
+from billing.wire import order as wire
+from billing.wire.value import number_after, owner_from_proto
+
+Context = grpc.aio.ServicerContext[Any, Any]
+R = TypeVar("R", bound=Message)
+M = TypeVar("M", bound=Message)
+
+
+async def _place(transaction: Transaction, wanted: PlaceOrder, sale: Sale) -> pb.PlaceOrderResponse:
+    return wire.ordered_to_proto(await orders.place_order(transaction, wanted, sale))
+
+
+async def _cancel(transaction: Transaction, wanted: CancelSubscription, sale: Sale) -> pb.CancelSubscriptionResponse:
+    return wire.cancelled_to_proto(await subscriptions.cancel_subscription(transaction, wanted, sale))
+
+
+async def _change(transaction: Transaction, wanted: ChangeSubscription, sale: Sale) -> pb.ChangeSubscriptionResponse:
+    return wire.changed_to_proto(await subscriptions.change_subscription(transaction, wanted, sale))
+
+
+class OrderApi(OrderServiceServicer):
+    """An order, a change and a cancellation each move balances as a whole or not at all: a transaction of its own."""
+
+    def __init__(self, work: Work, sale: Sale) -> None:
+        self._work = work
+        self._sale = sale
+        self._place = partial(_place, sale=sale)
+        self._cancel = partial(_cancel, sale=sale)
+        self._change = partial(_change, sale=sale)
+
+    async def QuoteOrder(self, request: pb.QuoteOrderRequest, context: Context) -> pb.QuoteOrderResponse:
+        basket = wire.quote_from_proto(request, clock.now())
+        async with self._work.reading() as connection:
+            return wire.quote_to_proto(await quote_order(connection, basket, self._sale))
+
+    async def PlaceOrder(self, request: pb.PlaceOrderRequest, context: Context) -> pb.PlaceOrderResponse:
+        return await self._placed(request)
+
+    async def BatchPlaceOrders(
+        self, request: pb.BatchPlaceOrdersRequest, context: Context
+    ) -> pb.BatchPlaceOrdersResponse:
+        outcomes = await _each(request.requests, self._placed)
+        return pb.BatchPlaceOrdersResponse(results=map(item_result(pb.PlaceOrderResult), outcomes))
+
+    async def GetOrder(self, request: pb.GetOrderRequest, context: Context) -> pb.GetOrderResponse:
+        order_id, owner = wire.order_id_from_proto(request.order_id), owner_from_proto(request.customer_id)
+        async with self._work.reading() as connection:
+            shown = await orders.get_order(connection, order_id, owner)
+        return pb.GetOrderResponse(order=wire.order_to_proto(shown))
+
+    async def ListOrders(self, request: pb.ListOrdersRequest, context: Context) -> pb.ListOrdersResponse:
+        page, wanted = page_from_request(request), wire.order_filter_from_proto(request)
+        before = number_after(page)
+        async with self._work.reading() as connection:
+            found = await orders.orders_page(connection, wanted, before=before, limit=page.wanted)
+        shown, token = page.cut(found, lambda one: str(one.order.number))
+        return pb.ListOrdersResponse(orders=map(wire.order_to_proto, shown), next_page_token=token)
+
+    async def GetSubscription(self, request: pb.GetSubscriptionRequest, context: Context) -> pb.GetSubscriptionResponse:
+        subscription_id = wire.subscription_id_from_proto(request.subscription_id)
+        owner = owner_from_proto(request.customer_id)
+        async with self._work.reading() as connection:
+            found = await subscriptions.get_subscription(connection, subscription_id, owner)
+        return pb.GetSubscriptionResponse(subscription=wire.subscription_to_proto(found))
+
+    async def ListSubscriptions(
+        self, request: pb.ListSubscriptionsRequest, context: Context
+    ) -> pb.ListSubscriptionsResponse:
+        page, wanted = page_from_request(request), wire.subscription_filter_from_proto(request)
+        async with self._work.reading() as connection:
+            found = await subscriptions.subscriptions_page(connection, wanted, page)
+        shown, token = page.cut(found, lambda one: one.subscription_id)
+        return pb.ListSubscriptionsResponse(subscriptions=map(wire.subscription_to_proto, shown), next_page_token=token)
+
+    async def ChangeSubscription(
+        self, request: pb.ChangeSubscriptionRequest, context: Context
+    ) -> pb.ChangeSubscriptionResponse:
+        wanted = ask(request, wire.change_from_proto(request))
+        return await self._work.answer("change_subscription", wanted, self._change, pb.ChangeSubscriptionResponse)
+
+    async def CancelSubscription(
+        self, request: pb.CancelSubscriptionRequest, context: Context
+    ) -> pb.CancelSubscriptionResponse:
+        return await self._cancelled(request)
+
+    async def BatchCancelSubscriptions(
+        self, request: pb.BatchCancelSubscriptionsRequest, context: Context
+    ) -> pb.BatchCancelSubscriptionsResponse:
+        outcomes = await _each(request.requests, self._cancelled)
+        return pb.BatchCancelSubscriptionsResponse(results=map(item_result(pb.CancelSubscriptionResult), outcomes))
+
+    async def _placed(self, request: pb.PlaceOrderRequest) -> pb.PlaceOrderResponse:
+        wanted = ask(request, wire.place_order_from_proto(request))
+        return await self._work.answer("place_order", wanted, self._place, pb.PlaceOrderResponse)
+
+    async def _cancelled(self, request: pb.CancelSubscriptionRequest) -> pb.CancelSubscriptionResponse:
+        wanted = ask(request, wire.cancel_from_proto(request))
+        return await self._work.answer("cancel_subscription", wanted, self._cancel, pb.CancelSubscriptionResponse)
+
+
+async def _each(requests: Sequence[R], answer: Callable[[R], Awaitable[M]]) -> list[M | Refusal]:
+    """The items of a batch one after the other, each a whole of its own."""
+    if len(requests) > BATCH_MAX:
+        raise InvalidArgument("requests", f"must have at most {BATCH_MAX} items")
+    outcomes: list[M | Refusal] = []
+    for request in requests:
+        try:
+            outcomes.append(await answer(request))
+        except Refusal as refusal:
+            outcomes.append(refusal)
+    return outcomes

@@ -1,0 +1,211 @@
+"""Orders: rated, charged as a whole or not at all, and made into subscriptions."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import NamedTuple
+
+from chassis.ids import new_id
+from chassis.money import Money
+from chassis.work import Transaction
+
+from billing.domain.account import Account, account_not_found
+from billing.domain.bill import Bill
+from billing.domain.ids import AccountId, ChargeId, CustomerId, OrderId, SubscriptionId
+from billing.domain.movement import Billing, Debit, Movement, MovementKind
+from billing.domain.order import Basket, Order, OrderState, PlaceOrder, order_exists, order_not_found
+from billing.domain.order_facts import order_placed, subscription_changed
+from billing.domain.reckoning import Reckoned, together
+from billing.domain.standing import check_served
+from billing.domain.subscription import (
+    Subscription,
+    SubscriptionState,
+    subscription_exists,
+)
+from billing.store import Connection
+from billing.store import order as store
+from billing.store import reckoning as reckonings
+from billing.store.order import OrderFilter
+from billing.store.subscription import Step, add_subscriptions, find_subscriptions
+from billing.use_cases.movement import apply_whole, lock_accounts
+from billing.use_cases.quote import Bought, Sale, rate_basket, whole_of
+
+
+class Shown(NamedTuple):
+    """An order with how its charges came about; None before it is charged."""
+
+    order: Order
+    reckoned: Reckoned | None
+
+
+class Ordered(NamedTuple):
+    """An order as it was charged, and what that did."""
+
+    shown: Shown
+    subscriptions: tuple[Subscription, ...]
+    balance_after: Money
+    bill: Bill | None
+
+
+class Ordering(NamedTuple):
+    """An order about to be charged."""
+
+    account: Account
+    order: Order
+    bought: Sequence[Bought]
+
+
+async def place_order(transaction: Transaction, wanted: PlaceOrder, sale: Sale) -> Ordered:
+    """Charges an order without coupons and points. Refuses AccountNotFound, AccountSuspended, OrderExists,
+    SubscriptionExists, TotalDiffers, InsufficientBalance, and what rating refuses; then nothing of it is kept."""
+    account = await account_for_order(transaction, wanted)
+    bought = await rate_basket(transaction.connection, account, wanted.basket, sale)
+    wanted.check_total(account.money(whole_of(account, bought).total_minor))
+    order = order_of(wanted, account, OrderState.PLACED)
+    return await charge_order(transaction, Ordering(account, order, bought), sale)
+
+
+async def account_for_order(transaction: Transaction, wanted: PlaceOrder) -> Account:
+    """The account, locked with who pays for it; nothing of the order's is in use yet."""
+    basket = wanted.basket
+    accounts = await lock_accounts(transaction, {basket.account_id}, with_payers=True)
+    account = _served(accounts, basket)
+    connection = transaction.connection
+    if await store.find_order(connection, wanted.order_id) is not None:
+        raise order_exists(wanted.order_id)
+    becomes = {item.subscription_id for item in basket.items if item.subscription_id is not None}
+    for used in sorted(await find_subscriptions(connection, becomes)):
+        raise subscription_exists(used)
+    return account
+
+
+def order_of(wanted: PlaceOrder, account: Account, state: OrderState) -> Order:
+    """The order as it is wished, its account's customer its own."""
+    basket = wanted.basket
+    return Order(
+        order_id=wanted.order_id,
+        account_id=account.account_id,
+        customer_id=account.customer_id,
+        items=basket.items,
+        coupon_ids=basket.coupon_ids,
+        points=basket.points,
+        state=state,
+        placed_at=basket.at,
+    )
+
+
+async def charge_order(transaction: Transaction, ordering: Ordering, sale: Sale) -> Ordered:
+    """Takes the charges of an order, one for each item, and makes its subscriptions. An order that was not stored
+    before is stored now."""
+    account, bought = ordering.account, ordering.bought
+    charge_ids = tuple(ChargeId(new_id()) for _ in bought)
+    order = replace(ordering.order, state=OrderState.PLACED, charge_ids=charge_ids)
+    movements = [_movement(order, each, charge_id) for each, charge_id in zip(bought, charge_ids, strict=True)]
+    moved = await apply_whole(transaction, movements, sale.calendar)
+    connection = transaction.connection
+    if ordering.order.state is OrderState.RESERVING:
+        await store.settle_order(connection, order)
+    elif not await store.add_order(connection, order, transaction.recorded_at):
+        raise order_exists(order.order_id)
+    kept = [
+        Reckoned(charge_id, order.placed_at, each.reckoning) for each, charge_id in zip(bought, charge_ids, strict=True)
+    ]
+    await reckonings.add(connection, kept, transaction.recorded_at)
+    subscriptions = await _subscribe(transaction, order, bought)
+    whole = whole_of(account, bought)
+    transaction.emit(order_placed(order, account.money(whole.total_minor)))
+    bill = next((each.bill for each in moved if each.bill is not None), None)
+    shown = Shown(order, Reckoned(order.order_id, order.placed_at, whole))
+    return Ordered(shown, subscriptions, moved[-1].balance_after, bill)
+
+
+async def get_order(connection: Connection, order_id: OrderId, customer_id: CustomerId | None) -> Shown:
+    """Refuses OrderNotFound, also for another customer's order."""
+    order = await store.find_order(connection, order_id)
+    if order is None:
+        raise order_not_found(order_id)
+    order.check_owner(customer_id)
+    return (await _shown(connection, [order]))[0]
+
+
+async def orders_page(connection: Connection, wanted: OrderFilter, *, before: int | None, limit: int) -> list[Shown]:
+    """Orders that came before the one with this number, newest first."""
+    return await _shown(connection, await store.list_orders(connection, wanted, before=before, limit=limit))
+
+
+async def _shown(connection: Connection, orders: Sequence[Order]) -> list[Shown]:
+    found = await reckonings.find(connection, [charge_id for order in orders for charge_id in order.charge_ids])
+    return [Shown(order, _whole(order, found)) for order in orders]
+
+
+def _whole(order: Order, found: Mapping[str, Reckoned]) -> Reckoned | None:
+    parts = [found[charge_id].reckoning for charge_id in order.charge_ids]
+    if not parts:
+        return None
+    return Reckoned(order.order_id, order.placed_at, together(parts[0].currency, parts))
+
+
+def _served(accounts: Mapping[AccountId, Account], basket: Basket) -> Account:
+    if basket.account_id not in accounts:
+        raise account_not_found(basket.account_id)
+    account = accounts[basket.account_id]
+    account.check_owner(basket.customer_id)
+    check_served(account)
+    return account
+
+
+def _movement(order: Order, bought: Bought, charge_id: ChargeId) -> Movement:
+    about = {
+        "charge_id": charge_id,
+        "order_id": order.order_id,
+        "product_id": bought.product.product_id,
+        "subscription_id": bought.item.subscription_id or "",
+    }
+    return Movement(
+        identity=charge_id,
+        account_id=order.account_id,
+        kind=MovementKind.CHARGE,
+        act=Debit(Money(bought.reckoning.total_minor, bought.reckoning.currency)),
+        note=bought.product.display_name,
+        occurred_at=order.placed_at,
+        billing=Billing.SUPPLEMENT,
+        about={name: value for name, value in about.items() if value},
+    )
+
+
+async def _subscribe(transaction: Transaction, order: Order, bought: Sequence[Bought]) -> tuple[Subscription, ...]:
+    """The subscriptions that the recurring items become."""
+    made = [
+        (_subscription(order, each, each.item.subscription_id, charge_id), each.product)
+        for each, charge_id in zip(bought, order.charge_ids, strict=True)
+        if each.item.subscription_id is not None
+    ]
+    step = Step("ordered", order.placed_at, transaction.recorded_at)
+    subscriptions = tuple(subscription for subscription, _ in made)
+    used = await add_subscriptions(transaction.connection, subscriptions, step)
+    if used is not None:
+        raise subscription_exists(used)
+    for subscription, product in made:
+        transaction.emit(subscription_changed(subscription, product, order.placed_at))
+    return subscriptions
+
+
+def _subscription(order: Order, bought: Bought, subscription_id: SubscriptionId, charge_id: ChargeId) -> Subscription:
+    assert bought.cycle is not None, "a recurring item has a first cycle"
+    anchor_day, cycle = bought.cycle
+    return Subscription(
+        subscription_id=subscription_id,
+        account_id=order.account_id,
+        customer_id=order.customer_id,
+        product_id=bought.product.product_id,
+        quantity=bought.item.quantity,
+        subscriber_id=bought.item.subscriber_id,
+        currency=bought.reckoning.currency,
+        state=SubscriptionState.ACTIVE,
+        anchor_day=anchor_day,
+        cycle_start=cycle.start,
+        cycle_end=cycle.end,
+        cycle_charge_id=charge_id,
+        cycle_charged_minor=bought.reckoning.total_minor,
+        started_at=order.placed_at,
+        order_id=order.order_id,
+    )

@@ -1,0 +1,108 @@
+"""What an order would come to: every item rated for its account, as prices and tiers stand then."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from chassis.calendar import Calendar
+from chassis.money import Money
+
+from billing.domain.account import Account, account_not_found
+from billing.domain.deduction import Rated
+from billing.domain.order import Basket, OrderItem
+from billing.domain.product import Product
+from billing.domain.proration import Anchored, first_cycle
+from billing.domain.rating import check_amount, rate_cycle, rate_once
+from billing.domain.reckoning import Reckoned, Reckoning, together
+from billing.store import Connection
+from billing.store.account import find_account
+from billing.store.balance import standings
+from billing.use_cases.rating import discount_book, price_book
+
+
+class Sale(NamedTuple):
+    """How the operator sells: its calendar, and the day of the month at which cycles of months begin, 0 for the day of
+    each order."""
+
+    calendar: Calendar
+    month_anchor: int
+
+
+class Bought(NamedTuple):
+    """An item with how it is priced, and the first cycle of a recurring one."""
+
+    item: OrderItem
+    rated: Rated
+    cycle: Anchored | None
+
+    @property
+    def product(self) -> Product:
+        """What is bought."""
+        return self.rated.product
+
+    @property
+    def reckoning(self) -> Reckoning:
+        """How it is charged."""
+        return self.rated.reckoning
+
+
+async def rate_basket(connection: Connection, account: Account, basket: Basket, sale: Sale) -> list[Bought]:
+    """Every item at list price, to the day, less the tier's discount. Refuses ProductNotFound, ProductRetired,
+    PriceNotFound, ProductKindDiffers, and items that do not suit their product."""
+    keys = {(item.product_id, account.currency, basket.at) for item in basket.items}
+    book = await price_book(connection, keys)
+    discounts = await discount_book(connection, {})
+    day = sale.calendar.day_of(basket.at)
+    bought = []
+    for place, item in enumerate(basket.items):
+        field = f"items[{place}]"
+        product = book.product(item.product_id)
+        item.check_suits(product, field)
+        price = book.price(item.product_id, account.currency, basket.at)
+        discount = discounts.best(product, account.customer_id, basket.at)
+        if product.cadence is None:
+            first, reckoning = None, rate_once(product, price, quantity=item.quantity, discount=discount)
+        else:
+            first = first_cycle(product.cadence, day, sale.month_anchor)
+            reckoning = rate_cycle(
+                product, price, quantity=item.quantity, stretch=first.cycle.stretch, discount=discount
+            )
+        check_amount(reckoning, f"{field}.quantity")
+        bought.append(Bought(item, Rated(product, price, reckoning), first))
+    check_amount(whole_of(account, bought), "items")
+    return bought
+
+
+def whole_of(account: Account, bought: Sequence[Bought]) -> Reckoning:
+    """All items as one reckoning."""
+    return together(account.currency, (each.reckoning for each in bought))
+
+
+class Quote(NamedTuple):
+    """What an order would come to, and what the account can spend."""
+
+    reckoned: Reckoned
+    spendable: Money
+
+    @property
+    def affordable(self) -> bool:
+        """Whether that is enough."""
+        return self.reckoned.reckoning.total_minor <= self.spendable.minor_units
+
+
+async def account_of(connection: Connection, basket: Basket) -> Account:
+    """Refuses AccountNotFound, also for an account of another than the customer named."""
+    account = await find_account(connection, basket.account_id)
+    if account is None:
+        raise account_not_found(basket.account_id)
+    account.check_owner(basket.customer_id)
+    return account
+
+
+async def quote_order(connection: Connection, basket: Basket, sale: Sale) -> Quote:
+    """What an order would come to now, and what there is for it. Refuses AccountNotFound, and what rating refuses."""
+    account = await account_of(connection, basket)
+    bought = await rate_basket(connection, account, basket, sale)
+    standing = (await standings(connection, [account]))[account.account_id]
+    spendable = standing.balance.minor_units + account.credit_limit_minor
+    reckoned = Reckoned("", basket.at, whole_of(account, bought))
+    return Quote(reckoned, account.money(max(spendable, 0)))
