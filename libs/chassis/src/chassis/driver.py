@@ -14,9 +14,10 @@ from chassis import telemetry
 
 
 async def fetch(connection: AsyncConnection, sql: str, *arguments: object) -> Sequence[asyncpg.Record]:
-    """Run one statement in the connection's transaction. Errors come as SQLAlchemy's, as from any other statement."""
+    """Run one statement in the connection's transaction, unless it commits by itself. Errors come as SQLAlchemy's, as
+    from any other statement."""
     driver = _driver_of(connection)
-    if driver is None or not driver.is_in_transaction():
+    if driver is None or (not driver.is_in_transaction() and not _commits_by_itself(connection)):
         # SQLAlchemy sends BEGIN with the first statement of its own; a lock taken before that would not last.
         await connection.exec_driver_sql("SELECT")
         driver = _driver_of(connection)
@@ -27,6 +28,11 @@ async def fetch(connection: AsyncConnection, sql: str, *arguments: object) -> Se
     except asyncpg.PostgresError as error:
         kind = IntegrityError if isinstance(error, asyncpg.IntegrityConstraintViolationError) else DBAPIError
         raise kind(sql, None, error) from error
+
+
+def _commits_by_itself(connection: AsyncConnection) -> bool:
+    known = connection.sync_connection
+    return known is not None and known.get_execution_options().get("isolation_level") == "AUTOCOMMIT"
 
 
 def _driver_of(connection: AsyncConnection) -> "asyncpg.Connection[asyncpg.Record] | None":

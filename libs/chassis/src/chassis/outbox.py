@@ -19,8 +19,9 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from chassis import clock, failpoints, telemetry
-from chassis.arrays import array_of_bytes, array_of_instants, array_of_texts
+from chassis.arrays import array_of_bytes, array_of_instants, array_of_numbers, array_of_texts
 from chassis.broker import Broker, stream_of
+from chassis.driver import fetch
 from chassis.ids import new_id
 from chassis.ingest import Publication
 
@@ -109,11 +110,11 @@ def event_arguments(events: Sequence[OutboxEvent], recorded_at: datetime) -> lis
     ]
 
 
-_UNPUBLISHED = text("""
+_UNPUBLISHED = """
 SELECT id, event_id, event_type, subject, aggregate_id, payload, trace_parent, occurred_at, recorded_at, republished
-FROM outbox WHERE published_at IS NULL ORDER BY id LIMIT :limit
-""")
-_MARK = text("UPDATE outbox SET published_at = CAST(:now AS timestamptz) WHERE id = ANY(CAST(:ids AS bigint[]))")
+FROM outbox WHERE published_at IS NULL ORDER BY id LIMIT $1
+"""
+_MARK = "UPDATE outbox SET published_at = $1 WHERE id = ANY($2::text::bigint[])"
 _LEAD = text("SELECT pg_try_advisory_lock(hashtext('outbox relay'))")
 _DISCARD = text("""
 DELETE FROM outbox WHERE id IN (
@@ -123,6 +124,21 @@ _FORGET = text("""
 DELETE FROM handled_requests WHERE ctid = ANY(ARRAY(
     SELECT ctid FROM handled_requests WHERE recorded_at < CAST(:before AS timestamptz) LIMIT 5000))
 """)
+
+
+class _Row(NamedTuple):
+    """A row to publish, as `_UNPUBLISHED` reads it."""
+
+    id: int
+    event_id: str
+    event_type: str
+    subject: str
+    aggregate_id: str
+    payload: bytes
+    trace_parent: str
+    occurred_at: datetime
+    recorded_at: datetime
+    republished: int
 
 
 class Relay:
@@ -166,20 +182,20 @@ class Relay:
         """Publishes a batch and marks what was acknowledged; whether there may be more at once."""
         if not self._broker.connected:
             return False
-        rows = (await connection.execute(_UNPUBLISHED, {"limit": _BATCH})).all()
+        rows = [_Row(*row) for row in await fetch(connection, _UNPUBLISHED, _BATCH)]
         if not rows:
             return False
         published = await self._publish(rows)
         await failpoints.reach("relay.before_mark")
         if published:
-            await connection.execute(_MARK, {"now": clock.now(), "ids": published})
+            await fetch(connection, _MARK, clock.now(), array_of_numbers(published))
             telemetry.published(self._service, len(published))
         return len(published) == len(rows)
 
-    async def _publish(self, rows: Sequence[Any]) -> list[int]:
+    async def _publish(self, rows: Sequence[_Row]) -> list[int]:
         """Sends the rows and waits for the broker; ids of those it has acknowledged."""
         published: list[int] = []
-        by_stream: dict[str, list[Any]] = {}
+        by_stream: dict[str, list[_Row]] = {}
         for row in rows:
             by_stream.setdefault(stream_of(row.subject), []).append(row)
         for of_stream in by_stream.values():
@@ -193,7 +209,7 @@ class Relay:
                 _log.warning("broker did not say whether it has taken a batch", events=len(of_stream))
         return published
 
-    async def _publish_each(self, rows: Sequence[Any]) -> list[int]:
+    async def _publish_each(self, rows: Sequence[_Row]) -> list[int]:
         """The same with an acknowledgement for each, which tells those that the broker refuses from the others."""
         # Side by side, because each publish gives the loop a turn: one after the other, a busy process would take a
         # thousand turns for a batch. They start in the order of the rows.
@@ -210,7 +226,7 @@ class Relay:
             await self._broker.ensure_streams()
         return [row_id for row_id, future in sent.items() if not future.cancelled() and not _refused(future)]
 
-    def _headers(self, row: Any) -> str:
+    def _headers(self, row: _Row) -> str:
         """CloudEvents attributes in binary mode; a republished row gets an id of its own within the dedupe window."""
         _, event_id, event_type, _, aggregate_id, _, trace_parent, occurred_at, recorded_at, republished = row
         unique = event_id if not republished else f"{event_id}.{republished}"
