@@ -15,6 +15,7 @@ from touchstone.billing.v1 import bill_service_pb2_grpc as bill_grpc
 from touchstone.billing.v1 import billing_pb2
 from touchstone.billing.v1 import charging_service_pb2 as charging_pb
 from touchstone.billing.v1 import charging_service_pb2_grpc as charging_grpc
+from touchstone.billing.v1 import usage_service_pb2_grpc as usage_grpc
 from touchstone.common.v1.common_pb2 import Money
 
 from services.billing.tests.factories import ACCOUNT, CUSTOMER, OCCURRED_AT, PLAN
@@ -81,13 +82,14 @@ def paid(request_id: str = "pay-1", **changed: Any) -> bill_pb.PayBillRequest:
 
 
 class Calls:
-    """Stubs of the three services for one caller."""
+    """Stubs of the services for one caller."""
 
     def __init__(self, served: Serving, *scopes: str, subject: str = "boss", customer_id: str | None = None) -> None:
         channel = served.channel(*scopes, subject=subject, customer_id=customer_id)
         self.accounts: Any = account_grpc.AccountServiceStub(channel)
         self.charging: Any = charging_grpc.ChargingServiceStub(channel)
         self.bills: Any = bill_grpc.BillServiceStub(channel)
+        self.usage: Any = usage_grpc.UsageServiceStub(channel)
 
     def method(self, name: str) -> Any:
         """The method with this name, in whichever service."""

@@ -7,12 +7,14 @@ from touchstone.billing.v1 import bill_service_pb2_grpc as bill_grpc
 from touchstone.billing.v1 import catalog_service_pb2_grpc as catalog_grpc
 from touchstone.billing.v1 import charging_service_pb2_grpc as charging_grpc
 from touchstone.billing.v1 import order_service_pb2_grpc as order_grpc
+from touchstone.billing.v1 import usage_service_pb2_grpc as usage_grpc
 
 from billing.api.account import AccountApi
 from billing.api.bill import BillApi
 from billing.api.catalog import CatalogApi
 from billing.api.charging import ChargingApi
 from billing.api.order import OrderApi
+from billing.api.usage import UsageApi
 from billing.jobs import timed
 from billing.settings import BillingSettings
 from billing.use_cases.proof import prove
@@ -34,6 +36,11 @@ def build(parts: Parts[BillingSettings]) -> Served:
                 "touchstone.billing.v1.ChargingService",
                 charging_grpc.add_ChargingServiceServicer_to_server,
                 ChargingApi(parts.work, calendar),
+            ),
+            Servicer(
+                "touchstone.billing.v1.UsageService",
+                usage_grpc.add_UsageServiceServicer_to_server,
+                UsageApi(parts.work, calendar),
             ),
             Servicer(
                 "touchstone.billing.v1.BillService",

@@ -47,4 +47,30 @@ RULES = (
            OR h.state <> ALL (CASE r.state WHEN 'open' THEN ARRAY['open', 'expired']
                                            WHEN 'committed' THEN ARRAY['captured'] ELSE ARRAY['released'] END)""",
     ),
+    Rule(
+        "a month has the units of the records that stand, and comes to what these were charged",
+        "SELECT count(*) FROM usage_counters",
+        """
+        SELECT coalesce(counted.account_id, n.account_id) || '/' || coalesce(counted.product_id, n.product_id)
+        FROM (SELECT account_id, subscriber_id, product_id, month, price_version, sum(quantity) AS quantity
+              FROM usage_records u WHERE state = 'charged' AND NOT EXISTS (
+                  SELECT FROM usage_records c WHERE c.corrects_usage_id = u.usage_id AND c.state = 'charged')
+              GROUP BY account_id, subscriber_id, product_id, month, price_version) AS counted
+        FULL JOIN usage_counters n USING (account_id, subscriber_id, product_id, month, price_version)
+        WHERE coalesce(counted.quantity, 0) <> coalesce(n.quantity, 0)
+        UNION ALL
+        SELECT n.account_id || '/' || n.product_id
+        FROM (SELECT account_id, product_id, sum(charged_minor) AS charged_minor FROM usage_counters
+              GROUP BY account_id, product_id) AS n
+        JOIN (SELECT account_id, product_id, sum(amount_minor) AS amount_minor FROM usage_records
+              WHERE state = 'charged' GROUP BY account_id, product_id) AS u USING (account_id, product_id)
+        WHERE n.charged_minor <> u.amount_minor""",
+    ),
+    Rule(
+        "a usage record that cost something has its charge, and one that did not has none",
+        "SELECT count(*) FROM usage_records",
+        """
+        SELECT u.usage_id FROM usage_records u LEFT JOIN charges c USING (charge_id)
+        WHERE greatest(coalesce(u.amount_minor, 0), 0) <> coalesce(c.amount_minor, 0)""",
+    ),
 )

@@ -5,7 +5,7 @@ from datetime import date, datetime
 from typing import Any, NamedTuple
 
 import orjson
-from chassis.arrays import array_of_instants, array_of_texts
+from chassis.arrays import array_of_instants, array_of_numbers, array_of_texts
 from chassis.driver import fetch
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -25,6 +25,12 @@ CROSS JOIN LATERAL (
     SELECT {_COLUMNS} FROM prices
     WHERE product_id = n.product_id AND currency = n.currency AND effective_from <= n.instant
     ORDER BY effective_from DESC, version DESC LIMIT 1) AS p
+"""  # noqa: S608 - columns of ours
+_OF_VERSIONS = f"""
+SELECT p.* FROM unnest($1::text::text[], $2::text::text[], $3::text::bigint[]) AS n(product_id, currency, version)
+CROSS JOIN LATERAL (
+    SELECT {_COLUMNS} FROM prices
+    WHERE product_id = n.product_id AND currency = n.currency AND version = n.version) AS p
 """  # noqa: S608 - columns of ours
 _IN_FORCE = f"""
 SELECT DISTINCT ON (currency) {_COLUMNS} FROM prices
@@ -63,6 +69,14 @@ class Wanted(NamedTuple):
     instant: datetime
 
 
+class Version(NamedTuple):
+    """The name of a version of a price."""
+
+    product_id: ProductId
+    currency: str
+    version: int
+
+
 class Listed(NamedTuple):
     """A version with its place in the order in which all came."""
 
@@ -83,6 +97,21 @@ async def prices_at(connection: AsyncConnection, wanted: Collection[Wanted]) -> 
         array_of_instants([key.instant for key in keys]),
     )
     return {Wanted(row["product_id"], row["currency"], row["instant"]): _price(row) for row in rows}
+
+
+async def prices_of(connection: AsyncConnection, versions: Collection[Version]) -> dict[Version, Price]:
+    """These versions; without one asked for, without a query."""
+    if not versions:
+        return {}
+    keys = sorted(set(versions))
+    rows = await fetch(
+        connection,
+        _OF_VERSIONS,
+        array_of_texts([key.product_id for key in keys]),
+        array_of_texts([key.currency for key in keys]),
+        array_of_numbers([key.version for key in keys]),
+    )
+    return {Version(row["product_id"], row["currency"], row["version"]): _price(row) for row in rows}
 
 
 async def prices_in_force(connection: AsyncConnection, product_id: ProductId, instant: datetime) -> list[Price]:

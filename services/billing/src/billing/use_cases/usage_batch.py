@@ -1,0 +1,260 @@
+"""What a batch of usage records comes to, worked out in its order before anything is booked; nothing is read here."""
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, replace
+from datetime import date
+from typing import NamedTuple
+
+from chassis.calendar import Calendar
+from chassis.errors import Refusal
+from chassis.ids import new_id
+from chassis.money import Money
+
+from billing.domain.account import Account, account_not_found
+from billing.domain.charge_refund import ChargeTaken, Refunding
+from billing.domain.ids import AccountId, ChargeId
+from billing.domain.movement import Billing, Credit, Debit, Movement, MovementKind, insufficient_balance
+from billing.domain.price import Price
+from billing.domain.product import Product, ProductKind
+from billing.domain.rating import reckon_usage
+from billing.domain.reckoning import Reckoned
+from billing.domain.usage import (
+    Counter,
+    CounterKey,
+    CounterMove,
+    Counters,
+    Priced,
+    UsageId,
+    UsageRecord,
+    UsageStanding,
+    usage_not_found,
+)
+from billing.store.price import Version, Wanted
+from billing.store.usage import Recorded
+from billing.use_cases.rating import PriceBook
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """What is known behind the locks: `spendable_minor` has no say over accounts that others pay for, which are not in
+    it; `versions` and `charges` are the prices and the charges of records that are corrected."""
+
+    accounts: Mapping[AccountId, Account]
+    known: Mapping[UsageId, UsageStanding]
+    book: PriceBook
+    versions: Mapping[Version, Price]
+    counters: Mapping[CounterKey, Counter]
+    spendable_minor: Mapping[AccountId, int]
+    charges: Mapping[ChargeId, ChargeTaken]
+    closed: Collection[date]
+
+
+class Decided(NamedTuple):
+    """A record that is new: how it stands, what books its cost or gives it back, and how its charge came about. What a
+    correction gives back beyond the charge of the record that it corrects is the last movement."""
+
+    standing: UsageStanding
+    month: date
+    movements: tuple[Movement, ...] = ()
+    refund: Refunding | None = None
+    reckoned: Reckoned | None = None
+
+    @property
+    def recorded(self) -> Recorded:
+        """The record as it is kept."""
+        return Recorded(self.standing, self.month, self.refund.refund_id if self.refund else None)
+
+    def rejected(self, refusal: Refusal) -> "Decided":
+        """What comes of it when the ledger refuses its charge."""
+        return Decided(_rejected(self.standing.usage, refusal, late=self.standing.late), self.month)
+
+
+class _Rated(NamedTuple):
+    product: Product
+    price: Price
+    moves: list[CounterMove]
+
+    @property
+    def cost_minor(self) -> int:
+        return sum(move.cost_minor for move in self.moves)
+
+
+class UsageBatch:
+    """Decides record after record, each with those before it behind it."""
+
+    def __init__(self, scene: Scene, calendar: Calendar) -> None:
+        self._scene, self._calendar = scene, calendar
+        self._known = dict(scene.known)
+        self._left_minor = dict(scene.spendable_minor)
+        self._charges = dict(scene.charges)
+        acting = {
+            Version(price.product_id, price.currency, price.version): price for price in scene.book.prices.values()
+        }
+        self._versions = acting | dict(scene.versions)
+        self.counters = Counters(scene.counters)
+
+    def decide(self, usage: UsageRecord) -> Decided | UsageStanding | Refusal:
+        """What a record comes to; how it stands where it came before. Refuses UsageIdReused, UsageNotFound,
+        UsageReplaced, UsageWasRejected, and a correction of another account's, product's or line's record."""
+        before = self._known.get(usage.usage_id)
+        try:
+            if before is not None:
+                before.check_same(usage)
+                return before
+            original = self._original(usage)
+        except Refusal as refusal:
+            return refusal
+        decided = self._new(usage, original)
+        self._known[usage.usage_id] = decided.standing
+        if original is not None and decided.standing.counted is not None:
+            self._known[original.usage.usage_id] = replace(original, replaced_by=usage.usage_id)
+        return decided
+
+    def _original(self, usage: UsageRecord) -> UsageStanding | None:
+        """The record that this one corrects."""
+        if usage.corrects is None:
+            return None
+        original = self._known.get(usage.corrects)
+        if original is None:
+            raise usage_not_found(usage.corrects)
+        original.check_corrected_by(usage)
+        return original
+
+    def _new(self, usage: UsageRecord, original: UsageStanding | None) -> Decided:
+        month = month_of(usage, self._calendar)
+        late = month in self._scene.closed
+        try:
+            account = self._account(usage.account_id)
+            rated = self._rate(usage, original, account, month)
+            self._spend(account, rated.cost_minor)
+        except Refusal as refusal:
+            return Decided(_rejected(usage, refusal, late=late), month)
+        self.counters.take(rated.moves)
+        amount = account.money(rated.cost_minor)
+        key = CounterKey(usage.account_id, usage.subscriber_id, usage.product_id, month, rated.price.version)
+        standing = UsageStanding(usage=usage, counted=key, amount=amount, late=late)
+        if rated.cost_minor > 0:
+            return self._charged(standing, rated, account, month)
+        if rated.cost_minor < 0:
+            return self._given_back(standing, original, account, month)
+        return Decided(standing, month)
+
+    def _account(self, account_id: AccountId) -> Account:
+        if account_id not in self._scene.accounts:
+            raise account_not_found(account_id)
+        return self._scene.accounts[account_id]
+
+    def _rate(self, usage: UsageRecord, original: UsageStanding | None, account: Account, month: date) -> _Rated:
+        book = self._scene.book
+        product = book.product(usage.product_id)
+        product.check_kind(ProductKind.USAGE)
+        price = book.price(usage.product_id, account.currency, usage.occurred_at)
+        key = CounterKey(usage.account_id, usage.subscriber_id, usage.product_id, month, price.version)
+        parts = [Priced(key, price, usage.quantity)]
+        if original is not None and original.counted is not None:
+            version = Version(usage.product_id, account.currency, original.counted.price_version)
+            parts.append(Priced(original.counted, self._versions[version], -original.usage.quantity))
+        return _Rated(product, price, self.counters.moves(parts))
+
+    def _spend(self, account: Account, cost_minor: int) -> None:
+        """Refuses InsufficientBalance."""
+        left_minor = self._left_minor.get(account.account_id)
+        if left_minor is None:
+            return
+        if cost_minor > left_minor:
+            raise insufficient_balance(account, left_minor)
+        self._left_minor[account.account_id] = left_minor - cost_minor
+
+    def _charged(self, standing: UsageStanding, rated: _Rated, account: Account, month: date) -> Decided:
+        usage, amount = standing.usage, account.money(rated.cost_minor)
+        charge_id = ChargeId(new_id())
+        about = {"usage_id": usage.usage_id, "product_id": usage.product_id}
+        movement = Movement(
+            identity=charge_id,
+            account_id=usage.account_id,
+            kind=MovementKind.CHARGE,
+            act=Debit(amount),
+            note=rated.product.display_name,
+            occurred_at=usage.occurred_at,
+            about=about | {"late": "true"} if standing.late else about,
+        )
+        self._charges[charge_id] = ChargeTaken(
+            charge_id,
+            account.account_id,
+            account.customer_id,
+            amount,
+            refunded_minor=0,
+            transaction_id=movement.transaction_id,
+            order_id="",
+            occurred_at=usage.occurred_at,
+        )
+        reckoned = _reckoned(charge_id, usage, rated)
+        return Decided(replace(standing, charge_id=charge_id), month, (movement,), reckoned=reckoned)
+
+    def _given_back(
+        self, standing: UsageStanding, original: UsageStanding | None, account: Account, month: date
+    ) -> Decided:
+        """What goes back, of the charge of the record that is corrected as far as that goes, and the rest as cash."""
+        usage, reason = standing.usage, f"usage {standing.usage.usage_id}"
+        back_minor = 0 if standing.amount is None else -standing.amount.minor_units
+        charge = self._charges.get(original.charge_id) if original is not None and original.charge_id else None
+        of_charge = min(back_minor, charge.left_minor) if charge is not None else 0
+        movements: list[Movement] = []
+        refund = None
+        if charge is not None and of_charge:
+            refund = Refunding(new_id(), charge, account.money(of_charge), reason, usage.occurred_at)
+            movements.append(refund.movement())
+            given_back = charge.refunded_minor + of_charge
+            self._charges[charge.charge_id] = charge._replace(refunded_minor=given_back)
+        if back_minor > of_charge:
+            movements.append(_as_cash(usage, account.money(back_minor - of_charge), reason))
+        return Decided(standing, month, tuple(movements), refund)
+
+
+def _as_cash(usage: UsageRecord, amount: Money, reason: str) -> Movement:
+    return Movement(
+        identity=new_id(),
+        account_id=usage.account_id,
+        kind=MovementKind.CHARGE_REFUND,
+        act=Credit(amount),
+        note=reason,
+        occurred_at=usage.occurred_at,
+        billing=Billing.CREDIT,
+        about={"usage_id": usage.usage_id},
+    )
+
+
+def counted_under(usage: UsageRecord, account: Account, book: PriceBook, calendar: Calendar) -> CounterKey | None:
+    """Where the units of a record would count; None where its product has no price then."""
+    price = book.prices.get(Wanted(usage.product_id, account.currency, usage.occurred_at))
+    if price is None:
+        return None
+    month = month_of(usage, calendar)
+    return CounterKey(usage.account_id, usage.subscriber_id, usage.product_id, month, price.version)
+
+
+def versions_of(standings: Iterable[UsageStanding]) -> set[Version]:
+    """The versions of prices that records were charged by."""
+    return {
+        Version(each.usage.product_id, each.amount.currency, each.counted.price_version)
+        for each in standings
+        if each.counted is not None and each.amount is not None
+    }
+
+
+def month_of(usage: UsageRecord, calendar: Calendar) -> date:
+    """The first day of the month in which it was used."""
+    return calendar.day_of(usage.occurred_at).replace(day=1)
+
+
+def _rejected(usage: UsageRecord, refusal: Refusal, *, late: bool) -> UsageStanding:
+    return UsageStanding(usage=usage, counted=None, amount=None, reason=refusal.reason, late=late)
+
+
+def _reckoned(charge_id: ChargeId, usage: UsageRecord, rated: _Rated) -> Reckoned | None:
+    """How the units of one counter came to their cost; a correction across months has no reckoning of its own."""
+    if len(rated.moves) != 1:
+        return None
+    (move,) = rated.moves
+    reckoning = reckon_usage(rated.product, rated.price, before=move.before, quantity=move.quantity)
+    return Reckoned(charge_id, usage.occurred_at, reckoning)
