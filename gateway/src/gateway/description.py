@@ -31,6 +31,7 @@ TAGS = [
     {"name": "merchants", "description": "Alliance merchants, members' codes, sales and settlements."},
     {"name": "shop", "description": "The rewards shop: items, stock and orders."},
     {"name": "billing", "description": "Accounts, recharges, statements and bills."},
+    {"name": "payments", "description": "Payments through channels, stored means of payment, automatic top-up."},
     {"name": "touchpoint", "description": "Offers at touchpoints, contacts and partners' webhooks."},
     {"name": "campaign", "description": "The catalogue, campaigns and decisions."},
     {"name": "scoring", "description": "Value scores and the runs they come from."},

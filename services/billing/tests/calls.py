@@ -15,6 +15,8 @@ from touchstone.billing.v1 import bill_service_pb2_grpc as bill_grpc
 from touchstone.billing.v1 import billing_pb2
 from touchstone.billing.v1 import charging_service_pb2 as charging_pb
 from touchstone.billing.v1 import charging_service_pb2_grpc as charging_grpc
+from touchstone.billing.v1 import payment_service_pb2_grpc as payment_grpc
+from touchstone.billing.v1 import top_up_service_pb2_grpc as top_up_grpc
 from touchstone.billing.v1 import usage_service_pb2_grpc as usage_grpc
 from touchstone.common.v1.common_pb2 import Money
 
@@ -90,6 +92,8 @@ class Calls:
         self.charging: Any = charging_grpc.ChargingServiceStub(channel)
         self.bills: Any = bill_grpc.BillServiceStub(channel)
         self.usage: Any = usage_grpc.UsageServiceStub(channel)
+        self.payments: Any = payment_grpc.PaymentServiceStub(channel)
+        self.top_ups: Any = top_up_grpc.TopUpServiceStub(channel)
 
     def method(self, name: str) -> Any:
         """The method with this name, in whichever service."""

@@ -1,6 +1,7 @@
 """Billing for tests: its real parts on a database of the test's own."""
 
 from collections.abc import AsyncIterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,11 +10,12 @@ from billing.wire import FACTS
 from chassis.database import async_url
 from chassis.embedded import NatsServer
 from chassis.testing import Database, Databases, Keys
-from chassis.testing.serving import Serving, serving
+from chassis.testing.serving import DATED_LONG_AGO, Serving, serving
 from chassis.work import Work
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from services.billing.tests.factories import RECORDED_AT
+from services.billing.tests.payments import Paying, providing, write_channels
 
 
 @pytest.fixture
@@ -41,3 +43,12 @@ async def served(fresh: Database, nats: NatsServer, keys: Keys, settings: Mappin
     """Billing, serving gRPC."""
     async with serving(PROCESS, fresh, nats, keys, **settings) as running:
         yield running
+
+
+@pytest.fixture
+async def paying(fresh: Database, nats: NatsServer, keys: Keys, tmp_path: Path) -> AsyncIterator[Paying]:
+    """Billing with a payment provider; what the calendar asks for is done by the test's own calls alone."""
+    async with providing() as provider:
+        channels = {"payment_channels_file": write_channels(tmp_path, provider), "payment_channel_seconds": 1.0}
+        async with serving(PROCESS, fresh, nats, keys, timed_work=False, **channels, **DATED_LONG_AGO) as served:
+            yield await Paying.begun(served, provider)

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import NamedTuple, Protocol
 
 from billing.domain.callback import CallbackRefused, SignedCallback
-from billing.domain.payment import Payment, PaymentChannelNotFound, Refund, Report
+from billing.domain.payment import Payment, PaymentChannelNotFound, Refund, Report, TokensUnavailable
 
 
 class ChannelFailed(Exception):
@@ -70,6 +70,11 @@ class Channels:
         if name not in self._channels:
             raise PaymentChannelNotFound(f"there is no payment channel {name}", channel=name)
         return self._channels[name]
+
+    def check_stores_tokens(self, name: str) -> None:
+        """Refuses PaymentChannelNotFound and TokensUnavailable."""
+        if not self.named(name).traits.stores_tokens:
+            raise TokensUnavailable(f"channel {name} stores no means of payment", channel=name)
 
     def check(self, callback: SignedCallback, now: datetime) -> None:
         """Refuses CallbackRefused unless the channel's own provider signed it; the one answer whatever is wrong."""

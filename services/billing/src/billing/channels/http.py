@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Annotated
 
 import httpx
+import structlog
 from chassis import clock
 from chassis.errors import Refusal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr
@@ -23,6 +24,7 @@ from billing.domain.callback import CallbackRefused, SignedCallback
 from billing.domain.payment import Payment, Report, ReportType
 from billing.wire.callback import report_from_json
 
+_log = structlog.get_logger(__name__)
 _ANSWER_BYTES_MAX = 64 * 1024
 _SIGNATURES_MAX = 8
 _DONE = (HTTPStatus.OK, HTTPStatus.CREATED, HTTPStatus.ACCEPTED)
@@ -166,8 +168,10 @@ class HttpChannel:
 
 
 def open_channels(path: Path | None, *, timeout_seconds: float) -> Channels:
-    """The channels of the file; none without a file. ValueError, without what it holds, for a file that is not so."""
-    if path is None:
+    """The channels of the file; none where there is no file. ValueError, which tells nothing of what it holds, for one
+    that is not as it must be."""
+    if path is None or not path.is_file():
+        _log.warning("no payment channels", path=str(path))
         return Channels({})
     config = ChannelsConfig.model_validate_json(path.read_text())
     opened: dict[str, Channel] = {

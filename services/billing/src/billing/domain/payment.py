@@ -56,6 +56,10 @@ class PaymentTokenNeeded(Refusal):
     """The channel has no page of its own to send the customer to."""
 
 
+class TokensUnavailable(Refusal):
+    """The channel stores no means of payment."""
+
+
 class RefundUnavailable(Refusal):
     """The channel gives no money back."""
 

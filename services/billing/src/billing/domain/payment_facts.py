@@ -7,7 +7,7 @@ from chassis.money import Money
 
 from billing.domain.account import Account
 from billing.domain.facts import OfAccount
-from billing.domain.ids import BillId
+from billing.domain.ids import AccountId, BillId, CustomerId
 from billing.domain.payment import Payment, PaymentId, PaymentOrigin, PaymentState
 from billing.domain.top_up import Pause
 
@@ -66,11 +66,23 @@ def payment_settled(payment: Payment, occurred_at: datetime) -> PaymentSettled:
     )
 
 
-def top_up_paused(account: Account, because: Pause, occurred_at: datetime) -> TopUpPaused:
-    """The fact that an account's automatic top-up was stopped."""
-    return TopUpPaused(
-        account_id=account.account_id, customer_id=account.customer_id, occurred_at=occurred_at, because=because
+def payment_charged_back(
+    payment: Payment, amount: Money, *, owed_minor: int, occurred_at: datetime
+) -> PaymentChargedBack:
+    """The fact that the payer's bank took back an amount, of which so much had been spent."""
+    return PaymentChargedBack(
+        account_id=payment.account_id,
+        customer_id=payment.customer_id,
+        occurred_at=occurred_at,
+        payment_id=payment.payment_id,
+        amount=amount,
+        owed=Money(owed_minor, amount.currency),
     )
+
+
+def top_up_paused(account_id: AccountId, customer_id: CustomerId, because: Pause, occurred_at: datetime) -> TopUpPaused:
+    """The fact that an account's automatic top-up was stopped."""
+    return TopUpPaused(account_id=account_id, customer_id=customer_id, occurred_at=occurred_at, because=because)
 
 
 def top_up_alarmed(account: Account, payments: int, occurred_at: datetime) -> TopUpAlarmed:

@@ -86,6 +86,7 @@ class TopUpRule:
 
     account_id: AccountId
     token_id: TokenId
+    currency: str
     minimum_minor: int
     monthly_limit_minor: int | None
     enabled: bool
@@ -140,6 +141,7 @@ class PutTopUpRule:
         return TopUpRule(
             account_id=self.account_id,
             token_id=self.token_id,
+            currency=account.currency,
             minimum_minor=self.minimum.minor_units if self.minimum else 0,
             monthly_limit_minor=self.monthly_limit.minor_units if self.monthly_limit else None,
             enabled=self.enabled,
@@ -156,7 +158,6 @@ class Occasion(NamedTuple):
     """Of the rule's payments of this month, what was paid or still may be."""
     lately: int
     """Payments of the rule within `ALARM_SPAN`."""
-    attempt: int
     token: Token | None
 
 

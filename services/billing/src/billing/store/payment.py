@@ -26,9 +26,9 @@ from billing.store.payment_tables import PAYMENT_CHARGEBACKS, PAYMENT_REFUNDS, P
 # What is on its way for an open bill is not counted: the bill itself asks for it already.
 _PENDING_SUMS = text("""
 SELECT p.account_id, sum(p.amount_minor)::bigint AS pending_minor
-FROM payments p LEFT JOIN bill_payments paid USING (bill_id)
+FROM payments p LEFT JOIN bill_payments paid USING (bill_id) LEFT JOIN bill_closures closed USING (bill_id)
 WHERE p.account_id = ANY(CAST(:account_ids AS text[])) AND p.state IN ('requested', 'pending')
-  AND (p.bill_id IS NULL OR paid.bill_id IS NOT NULL)
+  AND (p.bill_id IS NULL OR paid.bill_id IS NOT NULL OR closed.bill_id IS NOT NULL)
 GROUP BY p.account_id
 """)
 _SELECT = select(PAYMENTS)
@@ -104,9 +104,12 @@ async def add_payments(
 
 async def find_payment(connection: AsyncConnection, payment_id: PaymentId) -> Payment | None:
     """The payment as committed last."""
-    return (await _with_parts(connection, await connection.execute(_FIND, {"payment_ids": [payment_id]}))).get(
-        payment_id
-    )
+    return (await find_payments(connection, [payment_id])).get(payment_id)
+
+
+async def find_payments(connection: AsyncConnection, payment_ids: Iterable[PaymentId]) -> dict[PaymentId, Payment]:
+    """Those of the payments that exist, as committed last."""
+    return await _with_parts(connection, await connection.execute(_FIND, {"payment_ids": sorted(set(payment_ids))}))
 
 
 async def payments_for_update(

@@ -7,9 +7,10 @@ from typing import NamedTuple
 from sqlalchemy import insert, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from billing.domain.ids import TransactionId
+from billing.domain.ids import AccountId, TransactionId
 from billing.domain.payment import PaymentId, Refund, RefundId, next_ask
 from billing.store.payment_tables import PAYMENT_CHARGEBACKS, PAYMENT_REFUNDS
+from billing.store.posting import LEDGER, balance_of
 
 _END_REFUND = text("""
 UPDATE payment_refunds SET state = :state, settled_at = :settled_at, transaction_id = :transaction_id,
@@ -77,6 +78,22 @@ async def end_refund(connection: AsyncConnection, refund: Refund, transaction_id
             "transaction_id": transaction_id,
         },
     )
+
+
+class Spendable(NamedTuple):
+    """What an account has to spend, by what it is; both without what is set aside and without a credit limit."""
+
+    cash_minor: int
+    gift_minor: int
+
+
+async def spendable(connection: AsyncConnection, account_id: AccountId, as_of: datetime) -> Spendable:
+    """Cash and gift credit of a locked account."""
+    balance = balance_of(account_id)
+    stands = await LEDGER.balance(connection, balance, as_of)
+    lots = await LEDGER.lots(connection, balance)
+    gift = sum(lot.remaining for lot in lots if lot.expires_at is None or lot.expires_at > as_of)
+    return Spendable(max(stands.balance - stands.held - gift, 0), gift)
 
 
 class BookedChargeback(NamedTuple):

@@ -42,19 +42,30 @@ ON CONFLICT (account_id) DO UPDATE SET token_id = excluded.token_id, minimum_min
     recorded_at = excluded.recorded_at
 """)
 _RULES = text("""
-SELECT r.*, EXISTS (SELECT FROM payments p WHERE p.account_id = r.account_id AND p.origin = 'top_up'
+SELECT r.*, a.currency, EXISTS (SELECT FROM payments p WHERE p.account_id = r.account_id AND p.origin = 'top_up'
                     AND p.state IN ('requested', 'pending')) AS in_flight
-FROM top_up_rules r WHERE r.account_id = ANY(CAST(:account_ids AS text[])) ORDER BY r.account_id
+FROM top_up_rules r JOIN accounts a USING (account_id)
+WHERE r.account_id = ANY(CAST(:account_ids AS text[])) ORDER BY r.account_id
 """)
+# The original that each account's crossing called for, while it is open and not enough is on its way already.
 _DUE = text("""
-SELECT r.account_id FROM top_up_rules r JOIN accounts a USING (account_id)
-WHERE r.enabled AND r.paused_because = '' AND (r.next_attempt_at IS NULL OR r.next_attempt_at <= :as_of)
-  AND a.crossed_version IS NOT NULL AND r.account_id > :after
-  AND NOT EXISTS (SELECT FROM payments p WHERE p.account_id = r.account_id AND p.origin = 'top_up'
-                  AND p.state IN ('requested', 'pending'))
-  AND EXISTS (SELECT FROM bills b WHERE b.account_id = r.account_id
-              AND NOT EXISTS (SELECT FROM bill_payments paid WHERE paid.bill_id = b.bill_id))
-ORDER BY r.account_id LIMIT :limit
+SELECT due.account_id, due.bill_id, due.remaining_minor
+FROM (SELECT b.account_id, b.bill_id,
+             (b.amount_minor - coalesce((SELECT sum(note.amount_minor) FROM bills note
+                                         WHERE note.corrects_bill_id = b.bill_id AND note.kind = 'credit_note'), 0)
+             )::bigint AS remaining_minor,
+             coalesce((SELECT sum(p.amount_minor) FROM payments p WHERE p.account_id = r.account_id
+                       AND p.state IN ('requested', 'pending')), 0) AS coming_minor
+      FROM top_up_rules r
+      JOIN accounts a ON a.account_id = r.account_id
+      JOIN bills b ON b.account_id = a.account_id AND b.kind = 'original' AND b.crossing_version = a.crossed_version
+      WHERE r.enabled AND r.paused_because = '' AND (r.next_attempt_at IS NULL OR r.next_attempt_at <= :as_of)
+        AND NOT EXISTS (SELECT FROM bill_payments paid WHERE paid.bill_id = b.bill_id)
+        AND NOT EXISTS (SELECT FROM bill_closures closed WHERE closed.bill_id = b.bill_id)
+        AND NOT EXISTS (SELECT FROM payments p WHERE p.account_id = r.account_id AND p.origin = 'top_up'
+                        AND p.state IN ('requested', 'pending'))) AS due
+WHERE due.remaining_minor > due.coming_minor
+ORDER BY due.account_id LIMIT :limit
 """)
 _HISTORY = text("""
 SELECT p.account_id,
@@ -88,6 +99,14 @@ class History(NamedTuple):
 
     this_month_minor: int = 0
     lately: int = 0
+
+
+class DueBill(NamedTuple):
+    """An open bill that its account's rule may pay, and what it still asks for."""
+
+    account_id: AccountId
+    bill_id: BillId
+    remaining_minor: int
 
 
 class AttemptOf(NamedTuple):
@@ -163,12 +182,10 @@ async def find_rules(connection: AsyncConnection, account_ids: Iterable[AccountI
     return {rule.account_id: rule for rule in map(_rule, rows)}
 
 
-async def due_rules(
-    connection: AsyncConnection, as_of: datetime, *, after: AccountId | None, limit: int
-) -> list[AccountId]:
-    """Accounts with an open bill whose rule may act by now, by identity."""
-    rows = await connection.execute(_DUE, {"as_of": as_of, "after": after or "", "limit": limit})
-    return [AccountId(account_id) for (account_id,) in rows]
+async def due_bills(connection: AsyncConnection, as_of: datetime, limit: int) -> list[DueBill]:
+    """Open bills of accounts whose rule may act by now, one of each account, by the account's identity."""
+    rows = await connection.execute(_DUE, {"as_of": as_of, "limit": limit})
+    return [DueBill(row.account_id, row.bill_id, row.remaining_minor) for row in rows]
 
 
 async def histories(
@@ -232,6 +249,7 @@ def _rule(row: Row[*tuple[Any, ...]]) -> TopUpRule:
     return TopUpRule(
         account_id=row.account_id,
         token_id=row.token_id,
+        currency=row.currency,
         minimum_minor=row.minimum_minor,
         monthly_limit_minor=row.monthly_limit_minor,
         enabled=row.enabled,
