@@ -16,9 +16,9 @@ from services.billing.tests.calls import cny
 ADMIN = ("billing.admin", "billing.read", "billing.charge", "billing.write")
 
 
-def instant(*day: int) -> Timestamp:
+def instant(year: int, month: int, day: int, hour: int = 0) -> Timestamp:
     """An instant in UTC."""
-    return to_proto(datetime(*day, tzinfo=UTC))  # type: ignore[arg-type]  # year, month, day and so on
+    return to_proto(datetime(year, month, day, hour, tzinfo=UTC))
 
 
 JANUARY = instant(2026, 1, 1)

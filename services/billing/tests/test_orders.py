@@ -128,7 +128,7 @@ async def test_two_accounts_do_not_take_one_subscription(served: Serving) -> Non
         ({"expected_total": cny(47_91)}, "TOTAL_DIFFERS"),
     ],
 )
-async def test_what_cannot_be_ordered(served: Serving, changed: dict[str, object], reason: str) -> None:
+async def test_what_cannot_be_ordered(served: Serving, changed: dict[str, Any], reason: str) -> None:
     orders = await rich(served)
     await catalog_of(served).PutProduct(put_product("old", product_id="old", retired=True))
     assert (await refused(orders.PlaceOrder, order(**changed))).reason == reason

@@ -149,7 +149,7 @@ async def test_a_change_is_whole_or_nothing(served: Serving) -> None:
         ({"quantity": 1}, "INVALID_ARGUMENT"),
     ],
 )
-async def test_what_it_cannot_become(served: Serving, changed: dict[str, object], reason: str) -> None:
+async def test_what_it_cannot_become(served: Serving, changed: dict[str, Any], reason: str) -> None:
     orders = await subscribed(served)
     catalog = catalog_of(served)
     await catalog.PutProduct(put_product("old", product_id="tv-old", retired=True))
