@@ -92,6 +92,11 @@ def next_day(last: BookDay | None, as_of: datetime, calendar: Calendar) -> BookD
     return BookDay(day, Span(last.span.end, end)) if last.span.end < end <= as_of else None
 
 
+def day_not_closed(day: date) -> DayNotClosed:
+    """The answer for a day whose books are open."""
+    return DayNotClosed(f"the books of {day.isoformat()} are not closed", day=day.isoformat())
+
+
 def day_from_text(field: str, text: str) -> date:
     """The day `YYYY-MM-DD`. Refuses what is not one."""
     try:

@@ -9,7 +9,7 @@ from chassis.proof import Check
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from billing.store import bill_proof, charging_proof
+from billing.store import bill_proof, charging_proof, notice_proof
 from billing.store.balance import BALANCE_PREFIX, LEDGER
 from billing.store.rule import Rule
 
@@ -19,6 +19,7 @@ _OFFENDERS_SHOWN = 10
 _RULES = (
     *bill_proof.RULES,
     *charging_proof.RULES,
+    *notice_proof.RULES,
     Rule(
         "an account has one balance, in its currency and never below 0",
         "SELECT count(*) FROM accounts",
