@@ -1,0 +1,171 @@
+"""Money that goes back to the payer: refunds, of cash alone, and charge-backs, which may leave an account owing."""
+
+import asyncio
+from typing import Any
+
+import pytest
+from touchstone.billing.v1 import billing_events_pb2, payment_events_pb2, payment_pb2
+from touchstone.billing.v1 import payment_service_pb2 as pb
+from touchstone.billing.v1 import top_up_service_pb2 as top_up_pb
+
+from services.billing.tests.calls import AT, charged, cny, refused
+from services.billing.tests.factories import ACCOUNT
+from services.billing.tests.payments import CHANNEL, Paying, said
+
+PENDING = payment_pb2.PAYMENT_REFUND_STATE_PENDING
+
+
+async def succeeded(paying: Paying, amount: int = 50_00, request_id: str = "create-1") -> Any:
+    """A payment that was paid."""
+    payment = await paying.create(request_id, amount=cny(amount))
+    await paying.hear(said(payment, "payment.succeeded"), f"wh-{request_id}")
+    paying.provider.answer = lambda path, read: {"status": "accepted"}
+    paying.provider.status = 202
+    return await paying.payment(payment.payment_id)
+
+
+def back(payment: Any, request_id: str = "refund-1", **changed: Any) -> pb.RefundPaymentRequest:
+    """Gives all of a payment back."""
+    values = {"payment_id": payment.payment_id, "reason": "moved away", "occurred_at": AT}
+    return pb.RefundPaymentRequest(request_id=request_id, **values | changed)
+
+
+def about(payment: Any, refund: Any, kind: str, **changed: Any) -> dict[str, Any]:
+    """What the provider says of a refund."""
+    amount = refund.amount.minor_units
+    return said(payment, kind, refund_id=refund.refund_id, amount_minor=amount, **{"sequence": 5} | changed)
+
+
+async def test_a_refund_is_set_aside_and_taken_when_the_provider_did_it(paying: Paying) -> None:
+    payment = await succeeded(paying)
+
+    asked = (await paying.calls.payments.RefundPayment(back(payment, amount=cny(20_00)))).payment
+
+    (refund,) = asked.refunds
+    assert (refund.state, refund.amount, refund.reason) == (PENDING, cny(20_00), "moved away")
+    assert paying.provider.keys[-1] == refund.refund_id
+    assert paying.provider.asked[-1][1]["reference"] == payment.provider_reference
+    assert await paying.balance() == 150_00, "what is set aside is still the account's"
+    charge = charged(amount=cny(130_01))
+    assert (await refused(paying.calls.charging.Charge, charge)).reason == "INSUFFICIENT_BALANCE"
+    await paying.hear(about(payment, refund, "refund.succeeded"), "wh-5")
+    done = await paying.payment(payment.payment_id)
+    assert (done.refunded, done.refunds[0].state) == (cny(20_00), payment_pb2.PAYMENT_REFUND_STATE_SUCCEEDED)
+    assert await paying.balance() == 130_00
+    assert await paying.broken() == []
+
+
+async def test_a_declined_refund_frees_what_was_set_aside(paying: Paying) -> None:
+    payment = await succeeded(paying)
+    (refund,) = (await paying.calls.payments.RefundPayment(back(payment))).payment.refunds
+    await paying.hear(about(payment, refund, "refund.declined"), "wh-5")
+    assert (await paying.payment(payment.payment_id)).refunds[0].state == payment_pb2.PAYMENT_REFUND_STATE_DECLINED
+    await paying.calls.charging.Charge(charged(amount=cny(150_00)))
+    assert await paying.balance() == 0
+
+    await paying.hear(about(payment, refund, "refund.succeeded", sequence=6), "wh-6")
+
+    assert await paying.balance() == -50_00, "the provider gave it all the same: it is owed"
+    assert (await paying.payment(payment.payment_id)).refunded == cny(50_00)
+
+
+async def test_refunds_and_charge_backs_together_do_not_pass_the_payment(paying: Paying) -> None:
+    payment = await succeeded(paying)
+    calls = paying.calls.payments
+    await calls.RefundPayment(back(payment, "refund-1", amount=cny(30_00)))
+    assert (await refused(calls.RefundPayment, back(payment, "refund-2", amount=cny(20_01)))).reason == (
+        "REFUND_EXCEEDS_PAYMENT"
+    )
+    rest = (await calls.RefundPayment(back(payment, "refund-3"))).payment
+    assert [each.amount for each in rest.refunds] == [cny(30_00), cny(20_00)]
+    assert (await refused(calls.RefundPayment, back(payment, "refund-4"))).reason == "REFUND_EXCEEDS_PAYMENT"
+
+
+async def test_fifty_refunds_at_once_give_no_more_back_than_was_paid(paying: Paying) -> None:
+    payment = await succeeded(paying)
+    asked = [back(payment, f"refund-{number}", amount=cny(10_00)) for number in range(50)]
+    replies = await asyncio.gather(*map(paying.calls.payments.RefundPayment, asked), return_exceptions=True)
+    assert sum(not isinstance(reply, BaseException) for reply in replies) == 5
+    assert await paying.rows("SELECT sum(amount_minor) FROM payment_refunds") == [(50_00,)]
+    assert await paying.broken() == []
+
+
+async def test_what_was_spent_cannot_be_refunded(paying: Paying) -> None:
+    payment = await succeeded(paying)
+    await paying.calls.charging.Charge(charged(amount=cny(120_00)))
+    refusal = await refused(paying.calls.payments.RefundPayment, back(payment))
+    assert refusal.reason == "REFUND_EXCEEDS_CASH"
+    assert await paying.rows("SELECT count(*) FROM payment_refunds") == [(0,)]
+
+
+async def test_a_channel_that_gives_nothing_back_says_so(paying: Paying) -> None:
+    stored = top_up_pb.PutPaymentTokenRequest(
+        request_id="tok-1",
+        account_id=ACCOUNT,
+        token_id="tok",
+        channel=CHANNEL,
+        provider_token="alias",
+        display_name="card",
+        occurred_at=AT,
+    )
+    await paying.calls.top_ups.PutPaymentToken(stored)
+    refusal = await refused(
+        paying.calls.top_ups.PutPaymentToken,
+        top_up_pb.PutPaymentTokenRequest(**{**_fields(stored), "request_id": "tok-2", "channel": "bank"}),
+    )
+    assert refusal.reason == "TOKENS_UNAVAILABLE"
+
+
+async def test_a_charge_back_of_what_was_spent_is_owed(paying: Paying) -> None:
+    payment = await succeeded(paying)
+    await paying.calls.charging.Charge(charged(amount=cny(130_00)))
+
+    await paying.hear(said(payment, "chargeback.opened", sequence=3), "wh-3")
+
+    assert await paying.balance() == -30_00
+    (told,) = await paying.told(payment_events_pb2.PaymentChargedBack)
+    assert (told.amount, told.owed) == (cny(50_00), cny(30_00))
+    assert (await paying.payment(payment.payment_id)).charged_back == cny(50_00)
+
+
+async def test_a_charge_back_crosses_the_threshold_as_a_debit_does(paying: Paying) -> None:
+    payment = await succeeded(paying)
+    await paying.calls.charging.Charge(charged(amount=cny(90_00)))
+    await paying.hear(said(payment, "chargeback.opened", sequence=3), "wh-3")
+    (fell,) = await paying.told(billing_events_pb2.BalanceFellBelowThreshold)
+    (issued,) = await paying.told(billing_events_pb2.BillIssued)
+    assert (fell.balance, issued.amount) == (cny(10_00), cny(90_00))
+
+
+async def test_a_charge_back_is_booked_once_and_within_its_payment(paying: Paying) -> None:
+    payment = await succeeded(paying)
+    part = said(payment, "chargeback.opened", sequence=3, amount_minor=20_00)
+    await paying.hear(part, "wh-3")
+    await paying.hear(part, "wh-4")
+    assert await paying.balance() == 130_00, "the provider's own number says that it is the same"
+    await paying.hear(part | {"sequence": 4, "amount_minor": 30_01}, "wh-5")
+    assert await paying.balance() == 130_00
+    assert await paying.rows("SELECT kind FROM differences") == [("amount_differs",)]
+    await paying.hear(part | {"sequence": 5, "amount_minor": 30_00}, "wh-6")
+    assert await paying.balance() == 100_00
+
+
+async def test_a_refund_that_the_provider_invented_is_found_and_not_booked(paying: Paying) -> None:
+    payment = await succeeded(paying)
+    await paying.hear(said(payment, "refund.succeeded", refund_id="invented"), "wh-3")
+    assert await paying.balance() == 150_00
+    assert await paying.rows("SELECT count(*) FROM differences") == [(1,)]
+
+
+@pytest.mark.parametrize("kind", ["refund.succeeded", "refund.declined"])
+async def test_a_refund_said_twice_ends_once(paying: Paying, kind: str) -> None:
+    payment = await succeeded(paying)
+    (refund,) = (await paying.calls.payments.RefundPayment(back(payment))).payment.refunds
+    for number in range(2):
+        await paying.hear(about(payment, refund, kind, sequence=5 + number), f"wh-{5 + number}")
+    assert await paying.balance() == (100_00 if kind == "refund.succeeded" else 150_00)
+    assert await paying.broken() == []
+
+
+def _fields(message: Any) -> dict[str, Any]:
+    return {field.name: value for field, value in message.ListFields()}
