@@ -147,7 +147,7 @@ async def _script(database: Database, nats_url: str) -> str:
         await connection.execute(_STAND, {"version": 0, "balance": PAID_IN, "id": "balance:a-%"})
         sample = {"version": VERSION - 1, "balance": BALANCE + CHARGED, "id": f"balance:a-{ROUND}-{CLIENT}-%"}
         await connection.execute(_STAND, sample)
-    charge = replying(partial(wish.move_balances, calendar=Calendar(ZoneInfo("UTC"))), charged_to_proto)
+    charge = replying(partial(wish.charge_accounts, calendar=Calendar(ZoneInfo("UTC"))), charged_to_proto)
     asks = [_ask(slot) for slot in range(BATCH)]
     events = (f"e-{ROUND}-{CLIENT}-{NUMBER}-{number}" for number in itertools.count())
     charges = (f"c-{ROUND}-{CLIENT}-{NUMBER}-{number}" for number in itertools.count())

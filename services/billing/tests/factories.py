@@ -15,11 +15,12 @@ from billing.domain.plan import BillPlan, SpendThreshold
 from billing.domain.wish import Adjustment, Charge, Recharge
 from billing.use_cases.account import open_accounts
 from billing.use_cases.bill import PayBill, pay_bills
+from billing.use_cases.movement import apply_movements
 from billing.use_cases.plan import put_bill_plan
 from billing.use_cases.proof import prove
-from billing.use_cases.wish import move_balances
 from chassis.calendar import Calendar
 from chassis.errors import Refusal
+from chassis.ids import new_id
 from chassis.money import Money
 from chassis.proof import Check
 from chassis.work import Transaction, Work
@@ -132,6 +133,10 @@ def a_bill(bill_id: str = "bill-1", *, number: int = 1, amount: int = 60_00) -> 
     )
 
 
+async def _move(transaction: Transaction, wanted: Sequence[Recharge | Charge | Adjustment]) -> list[Moved | Refusal]:
+    return await apply_movements(transaction, [each.movement(new_id()) for each in wanted], CALENDAR)
+
+
 class Billing:
     """The use cases, each in a transaction of its own."""
 
@@ -163,8 +168,8 @@ class Billing:
         return await self.work.run(act)
 
     async def move(self, *wanted: Recharge | Charge | Adjustment) -> list[Moved | Refusal]:
-        """Moves balances in one batch."""
-        return await self._many(partial(move_balances, calendar=CALENDAR), wanted)
+        """Moves balances in one batch, whatever it is made of."""
+        return await self._many(_move, wanted)
 
     async def pay(self, *wanted: PayBill) -> list[Moved | Refusal]:
         """Pays bills in one batch."""

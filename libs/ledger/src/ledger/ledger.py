@@ -83,11 +83,24 @@ class Ledger:
     ) -> Expiry:
         """Book the expiries that came by `as_of`, about `limit` of them, each dated at its own instant. Postings book
         what is due on their accounts anyhow: this job is for the accounts nobody touches."""
-        accounts, more = await find_due_accounts(connection, as_of, limit)
+        accounts, more = await self.due(connection, as_of, limit=limit)
+        return Expiry(await self.expire(connection, accounts, as_of, recorded_at=recorded_at), more)
+
+    async def due(
+        self, connection: AsyncConnection, as_of: datetime, *, limit: int = 500
+    ) -> tuple[list[AccountId], bool]:
+        """The accounts of about `limit` expiries that came first by `as_of`, and whether there may be more. For a
+        caller that has locks of its own to take between finding and booking them."""
+        return await find_due_accounts(connection, as_of, limit)
+
+    async def expire(
+        self, connection: AsyncConnection, accounts: Sequence[AccountId], as_of: datetime, *, recorded_at: datetime
+    ) -> tuple[Posted, ...]:
+        """Book what has expired by `as_of` on these accounts, each dated at its own instant."""
         books = await load_accounts_for_update(connection, accounts, self._system_accounts)
         posted = [posted for account in books.accounts for posted in books.settle(account, as_of)]
         await save(connection, books, recorded_at)
-        return Expiry(tuple(posted), more)
+        return tuple(posted)
 
     async def balance(self, connection: AsyncConnection, account: AccountId, as_of: datetime) -> Balance:
         """The balance at an instant of business time: what was entered up to it, less what expires until then."""

@@ -8,9 +8,20 @@ from chassis.work import Transaction
 from ledger.sealing import sealing
 
 from billing.store.balance import LEDGER
+from billing.use_cases import expiry
 from billing.use_cases.top_up import run_top_ups
 
 _SOON = 5.0
+_MINUTE = 60.0
+
+
+def expiring_gifts(calendar: Calendar) -> Callable[[Transaction], Awaitable[bool]]:
+    """Gift credit and what was set aside are booked off once their time is over."""
+
+    async def expire_gifts(transaction: Transaction) -> bool:
+        return (await expiry.expire_gifts(transaction, transaction.recorded_at, calendar=calendar)).accounts > 0
+
+    return expire_gifts
 
 
 def topping_up(calendar: Calendar) -> Callable[[Transaction], Awaitable[bool]]:
@@ -25,4 +36,8 @@ def topping_up(calendar: Calendar) -> Callable[[Transaction], Awaitable[bool]]:
 
 def timed(calendar: Calendar) -> Sequence[Timed]:
     """Everything that is done by itself."""
-    return [Timed("top up", _SOON, topping_up(calendar)), sealing(LEDGER)]
+    return [
+        Timed("expire gifts", _MINUTE, expiring_gifts(calendar)),
+        Timed("top up", _SOON, topping_up(calendar)),
+        sealing(LEDGER),
+    ]

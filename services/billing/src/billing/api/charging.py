@@ -18,7 +18,7 @@ from billing.store.reservation import ReservationFilter
 from billing.use_cases import charge as charges
 from billing.use_cases import reservation as reservations
 from billing.use_cases.refund_charge import refund_charges
-from billing.use_cases.wish import move_balances
+from billing.use_cases.wish import charge_accounts
 from billing.wire import charging as wire
 from billing.wire.movement import charge_from_proto, charged_to_proto
 from billing.wire.value import account_id_from_proto, number_after, owner_from_proto
@@ -31,7 +31,7 @@ class ChargingApi(ChargingServiceServicer):
 
     def __init__(self, work: Work, calendar: Calendar) -> None:
         self._work, self._calendar = work, calendar
-        charge = replying(partial(move_balances, calendar=calendar), charged_to_proto)
+        charge = replying(partial(charge_accounts, calendar=calendar), charged_to_proto)
         refund = replying(partial(refund_charges, calendar=calendar), wire.refunded_to_proto)
         reserve = replying(partial(reservations.reserve, calendar=calendar), wire.reserved_to_proto)
         commit = replying(partial(reservations.commit_reservations, calendar=calendar), wire.committed_to_proto)

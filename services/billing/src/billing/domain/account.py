@@ -91,12 +91,45 @@ class Account:
             raise InvalidArgument(f"{field}.currency", f"must be {self.currency}, the currency of the account")
 
 
+class BalanceParts(NamedTuple):
+    """What a balance consists of: cash and gift credit; and what of it is set aside. `owed` is what reversals left
+    owing beyond the credit limit."""
+
+    balance: Money
+    gift: Money
+    held: Money
+    credit_limit: Money
+    owed: Money
+
+    @property
+    def cash(self) -> Money:
+        """What was paid in; less than zero where the credit limit is used."""
+        return self.balance - self.gift
+
+    @property
+    def spendable(self) -> Money:
+        """What can be taken now, the credit limit included; never less than zero."""
+        free = self.balance.minor_units - self.held.minor_units + self.credit_limit.minor_units
+        return Money(max(free, 0), self.balance.currency)
+
+
 class Standing(NamedTuple):
     """An account with its balance; `account_version` is that of its last movement, 0 before the first."""
 
     account: Account
-    balance: Money
+    parts: BalanceParts
     account_version: int
+
+    @property
+    def balance(self) -> Money:
+        """All of it, cash and gift credit."""
+        return self.parts.balance
+
+
+def as_opened(account: Account) -> Standing:
+    """The standing of an account that nothing moved yet."""
+    nothing, limit = account.money(0), account.money(account.credit_limit_minor)
+    return Standing(account, BalanceParts(nothing, nothing, nothing, limit, nothing), 0)
 
 
 def account_not_found(account_id: AccountId) -> AccountNotFound:
@@ -113,9 +146,14 @@ class OpenAccount:
     currency: str
     plan_id: PlanId | None
     occurred_at: datetime
+    credit_limit: Money | None = None
 
     def __post_init__(self) -> None:
         check_currency("currency", self.currency)
+        if self.credit_limit is not None:
+            self.credit_limit.not_negative("credit_limit")
+            if self.credit_limit.currency != self.currency:
+                raise InvalidArgument("credit_limit.currency", f"must be {self.currency}, the currency of the account")
 
     def opened(self) -> Account:
         """The account as it starts: balance 0, never billed."""
@@ -125,4 +163,5 @@ class OpenAccount:
             currency=self.currency,
             plan_id=self.plan_id,
             opened_at=self.occurred_at,
+            credit_limit_minor=self.credit_limit.minor_units if self.credit_limit else 0,
         )

@@ -74,6 +74,8 @@ class Shortfall(StrEnum):
     """What undoing a credit does when it has been spent."""
 
     REFUSE = "refuse"
+    ONLY_WHAT_IS_LEFT = "only_what_is_left"
+    """Takes what is left of that very gift, and nothing else."""
     DOWN_TO_FLOOR = "down_to_floor"
     """Takes what is there, the credit limit included."""
     OWE = "owe"

@@ -5,7 +5,8 @@ the movement's kind, which has no balance row and so is no hot spot.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import assert_never
+from datetime import datetime
+from typing import NamedTuple, assert_never
 
 import ledger
 from chassis.errors import Refusal
@@ -167,6 +168,22 @@ def refusal_of(refusal: Refusal, account: Account) -> Refusal:
             return refusal
 
 
+def charge_of(record: ledger.EntryRecord) -> str:
+    """The charge that an entry belongs to; empty for others."""
+    if record.kind == MovementKind.CHARGE:
+        return record.source.removeprefix(f"{MovementKind.CHARGE}:")
+    return str(record.metadata.get("charge_id", ""))
+
+
+class Lapse(NamedTuple):
+    """Something that expired, and was booked by itself."""
+
+    account_id: AccountId
+    transaction_id: TransactionId
+    occurred_at: datetime
+    booking: Booking
+
+
 class Limits:
     """The credit limits of accounts as they stand while a batch is read: an act that sets one changes it."""
 
@@ -188,9 +205,11 @@ class Limits:
         shares = tuple(_share(movement, posted, each) for each in posted.lines)
         return Booking(shares, steps, tuple(_expired_of(posted.settled)), _stands(around))
 
-    def expiry_of(self, posted: ledger.Posted) -> Booking:
+    def lapse_of(self, posted: ledger.Posted) -> Lapse:
         """What an expiry that was booked by itself came to."""
-        return Booking((), self._steps([posted]), tuple(_expired_of([posted])), _stands([posted]))
+        booking = Booking((), self._steps([posted]), tuple(_expired_of([posted])), _stands([posted]))
+        account_id = account_of(posted.lines[0].account)
+        return Lapse(account_id, TransactionId(posted.source), posted.occurred_at, booking)
 
     def _steps(self, posted: Sequence[ledger.Posted]) -> tuple[Step, ...]:
         """The changes of measures, those of one account by its versions: an expiry may come behind what freed it."""

@@ -9,9 +9,8 @@ from chassis.proof import Check
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from billing.store import bill_proof, charging_proof, notice_proof
+from billing.store import account_proof, bill_proof, charging_proof, notice_proof
 from billing.store.balance import BALANCE_PREFIX, LEDGER
-from billing.store.rule import Rule
 
 _OFFENDERS_SHOWN = 10
 
@@ -20,14 +19,7 @@ _RULES = (
     *bill_proof.RULES,
     *charging_proof.RULES,
     *notice_proof.RULES,
-    Rule(
-        "an account has one balance, in its currency and never below 0",
-        "SELECT count(*) FROM accounts",
-        """
-        SELECT coalesce(a.account_id, l.id) FROM accounts a
-        FULL JOIN ledger_accounts l ON l.id = :prefix || a.account_id
-        WHERE a.account_id IS NULL OR l.id IS NULL OR l.asset <> a.currency OR l.floor <> 0 OR l.balance < 0""",
-    ),
+    *account_proof.RULES,
 )
 
 

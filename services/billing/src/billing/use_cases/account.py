@@ -1,6 +1,7 @@
 """Accounts: open them by the thousand, look at them."""
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 
 from chassis.errors import Refusal
 from chassis.paging import Page
@@ -9,9 +10,11 @@ from chassis.work import Transaction
 from billing.domain.account import (
     Account,
     AccountExists,
+    BalanceParts,
     OpenAccount,
     Standing,
     account_not_found,
+    as_opened,
 )
 from billing.domain.facts import account_opened
 from billing.domain.ids import AccountId, CustomerId, PlanId
@@ -19,7 +22,7 @@ from billing.domain.movement import StatementEntry
 from billing.domain.plan import BillPlan
 from billing.store import Connection
 from billing.store.account import add_accounts, find_account, list_accounts
-from billing.store.balance import open_balances, standings, statement_entries
+from billing.store.balance import open_balances, parts, standings, statement_entries
 from billing.store.plan import find_plans
 from billing.use_cases.plan import existing_plan
 
@@ -45,6 +48,14 @@ async def get_account(connection: Connection, account_id: AccountId, customer_id
     """Refuses AccountNotFound, also for an account of another than the named customer."""
     account = await owned_account(connection, account_id, customer_id)
     return (await standings(connection, [account]))[account_id]
+
+
+async def get_balance(
+    connection: Connection, account_id: AccountId, customer_id: CustomerId | None, *, as_of: datetime | None
+) -> BalanceParts:
+    """What the balance consists of, now or at an instant. Refuses AccountNotFound."""
+    account = await owned_account(connection, account_id, customer_id)
+    return (await parts(connection, [account], as_of))[account_id]
 
 
 async def accounts_page(connection: Connection, customer_id: CustomerId | None, page: Page) -> list[Standing]:
@@ -90,4 +101,4 @@ def _tell_opened(transaction: Transaction, account: Account, *, is_new: bool) ->
     if not is_new:
         return AccountExists(f"account {account.account_id} is open", account_id=account.account_id)
     transaction.emit(account_opened(account))
-    return Standing(account, account.money(0), 0)
+    return as_opened(account)

@@ -33,10 +33,16 @@ async def lock_accounts(
     return await accounts_for_update(transaction.connection, set(account_ids), with_payers=with_payers)
 
 
-async def apply_whole(transaction: Transaction, movements: Sequence[Movement], calendar: Calendar) -> list[Moved]:
+async def apply_whole(
+    transaction: Transaction,
+    movements: Sequence[Movement],
+    calendar: Calendar,
+    *,
+    accounts: Mapping[AccountId, Account] | None = None,
+) -> list[Moved]:
     """All or nothing: raises the first refusal, and the transaction must not be kept then."""
     done = []
-    for outcome in await apply_movements(transaction, movements, calendar):
+    for outcome in await apply_movements(transaction, movements, calendar, accounts=accounts):
         if isinstance(outcome, Refusal):
             raise outcome
         done.append(outcome)

@@ -12,14 +12,14 @@ from chassis.work import Transaction
 from billing.domain.account import Account, Standing, account_not_found
 from billing.domain.bill import Bill
 from billing.domain.ids import AccountId, PlanId
-from billing.domain.movement import Stand, check_occurred_at
+from billing.domain.movement import check_occurred_at
 from billing.domain.plan import BillPlan, PlanCurrencyFixed, plan_at, plan_not_found
-from billing.domain.settlement import NOWHERE, Entry
+from billing.domain.settlement import Entry
 from billing.domain.threshold import CrossingCause, Step
 from billing.store import Connection
 from billing.store import plan as plan_store
 from billing.store.account import accounts_for_update, set_plans
-from billing.store.balance import where_they_stand
+from billing.store.balance import standings
 from billing.use_cases.settlement import Settled, settle, tell
 
 
@@ -108,10 +108,10 @@ async def _set_once(
     plans = await plan_store.find_plans(connection, (each.plan_id for each in wanted))
     refusals = [_refusal(each, accounts.get(each.account_id), plans) for each in wanted]
     taken = [each for each, refusal in zip(wanted, refusals, strict=True) if refusal is None]
-    stands = await where_they_stand(connection, (each.account_id for each in taken))
+    found = await standings(connection, (accounts[each.account_id] for each in taken))
     await set_plans(connection, {each.account_id: each.plan_id for each in taken})
     changed = {each.account_id: _on_plan(accounts[each.account_id], each.plan_id) for each in taken}
-    entries = [_entry(each, accounts[each.account_id], stands.get(each.account_id, NOWHERE)) for each in taken]
+    entries = [_entry(each, found[each.account_id]) for each in taken]
     settled = iter(zip(taken, await settle(transaction, changed, entries, calendar), strict=True))
     outcomes: list[PlanSet | Refusal] = []
     for refusal in refusals:
@@ -120,7 +120,7 @@ async def _set_once(
             continue
         each, meant = next(settled)
         tell(transaction, meant.effects)
-        outcomes.append(_plan_set(changed[each.account_id], stands.get(each.account_id, NOWHERE), meant))
+        outcomes.append(_plan_set(changed[each.account_id], found[each.account_id], meant))
     return outcomes
 
 
@@ -146,23 +146,23 @@ def _on_plan(account: Account, plan_id: PlanId | None) -> Account:
     return replace(account, plan_id=plan_id, day_threshold=None)
 
 
-def _entry(wanted: SetAccountPlan, account: Account, stand: Stand) -> Entry:
+def _entry(wanted: SetAccountPlan, standing: Standing) -> Entry:
     """Another plan compares the same measure with another threshold; the same plan again compares nothing."""
-    measure = stand.balance_minor + account.credit_limit_minor
+    account, balance_minor = standing.account, standing.balance.minor_units
+    measure = balance_minor + account.credit_limit_minor
     step = Step(
         account_id=account.account_id,
         cause=CrossingCause.PLAN,
         measured_before=measure,
         measured_after=measure,
-        balance_after=stand.balance_minor,
-        account_version=stand.account_version,
+        balance_after=balance_minor,
+        account_version=standing.account_version,
         occurred_at=wanted.occurred_at,
     )
     steps = () if wanted.plan_id == account.plan_id or account.below_threshold else (step,)
     return Entry(account.account_id, wanted.occurred_at, steps)
 
 
-def _plan_set(account: Account, stand: Stand, meant: Settled) -> PlanSet:
+def _plan_set(account: Account, standing: Standing, meant: Settled) -> PlanSet:
     crossing = next((turned.crossing for turned in meant.turns), account.crossing)
-    standing = Standing(replace(account, crossing=crossing), account.money(stand.balance_minor), stand.account_version)
-    return PlanSet(standing, next(iter(meant.bills), None))
+    return PlanSet(standing._replace(account=replace(account, crossing=crossing)), next(iter(meant.bills), None))

@@ -1,16 +1,19 @@
 """Accounts and their statements on the wire."""
 
+from datetime import datetime
+
 from chassis.ids import check_id
 from chassis.times import from_proto, to_proto
+from touchstone.billing.v1 import account_pb2 as balance_pb
 from touchstone.billing.v1 import account_service_pb2 as account_pb
 from touchstone.billing.v1 import bill_service_pb2 as bill_pb
 from touchstone.billing.v1 import billing_pb2
 
-from billing.domain.account import OpenAccount, Standing
+from billing.domain.account import BalanceParts, OpenAccount, Standing
 from billing.domain.ids import CustomerId
 from billing.domain.movement import StatementEntry
 from billing.use_cases.plan import PlanSet, SetAccountPlan
-from billing.wire.value import account_id_from_proto, money_to_proto, plan_id_from_proto
+from billing.wire.value import account_id_from_proto, money_from_proto, money_to_proto, plan_id_from_proto
 
 
 def open_account_from_proto(request: account_pb.OpenAccountRequest) -> OpenAccount:
@@ -21,6 +24,7 @@ def open_account_from_proto(request: account_pb.OpenAccountRequest) -> OpenAccou
         currency=request.currency,
         plan_id=plan_id_from_proto(request.plan_id),
         occurred_at=from_proto(request.occurred_at, "occurred_at"),
+        credit_limit=money_from_proto(request.credit_limit) if request.HasField("credit_limit") else None,
     )
 
 
@@ -45,7 +49,7 @@ def plan_set_to_proto(done: PlanSet) -> bill_pb.SetAccountPlanResponse:
 
 def account_to_proto(standing: Standing) -> billing_pb2.Account:
     """The account with where it stands."""
-    account = standing.account
+    account, parts = standing.account, standing.parts
     return billing_pb2.Account(
         account_id=account.account_id,
         customer_id=account.customer_id,
@@ -55,6 +59,25 @@ def account_to_proto(standing: Standing) -> billing_pb2.Account:
         plan_id=account.plan_id or "",
         opened_at=to_proto(account.opened_at),
         below_threshold=account.below_threshold,
+        cash=money_to_proto(parts.cash),
+        gift=money_to_proto(parts.gift),
+        held=money_to_proto(parts.held),
+        credit_limit=money_to_proto(parts.credit_limit),
+        spendable=money_to_proto(parts.spendable),
+        owed=money_to_proto(parts.owed),
+    )
+
+
+def balance_to_proto(parts: BalanceParts, as_of: datetime | None) -> balance_pb.BalanceParts:
+    """What a balance consists of."""
+    return balance_pb.BalanceParts(
+        balance=money_to_proto(parts.balance),
+        cash=money_to_proto(parts.cash),
+        gift=money_to_proto(parts.gift),
+        held=money_to_proto(parts.held),
+        credit_limit=money_to_proto(parts.credit_limit),
+        spendable=money_to_proto(parts.spendable),
+        as_of=to_proto(as_of) if as_of else None,
     )
 
 
@@ -69,4 +92,7 @@ def statement_entry_to_proto(entry: StatementEntry) -> billing_pb2.StatementEntr
         description=entry.note,
         occurred_at=to_proto(entry.occurred_at),
         recorded_at=to_proto(entry.recorded_at),
+        gift_amount=money_to_proto(entry.gift),
+        charge_id=entry.charge_id,
+        reverses_transaction_id=entry.reverses or "",
     )
