@@ -1,8 +1,11 @@
 """Billing's composition root: `python -m billing serve` and `python -m billing migrate`."""
 
+from types import ModuleType
+
 from chassis.calendar import Calendar
 from chassis.process import Parts, Process, Served, Servicer, run
 from touchstone.billing.v1 import account_service_pb2_grpc as account_grpc
+from touchstone.billing.v1 import balance_migration_service_pb2_grpc as migration_grpc
 from touchstone.billing.v1 import bill_service_pb2_grpc as bill_grpc
 from touchstone.billing.v1 import catalog_service_pb2_grpc as catalog_grpc
 from touchstone.billing.v1 import charging_service_pb2_grpc as charging_grpc
@@ -12,6 +15,7 @@ from touchstone.billing.v1 import top_up_service_pb2_grpc as top_up_grpc
 from touchstone.billing.v1 import usage_service_pb2_grpc as usage_grpc
 
 from billing.api.account import AccountApi
+from billing.api.balance_migration import BalanceMigrationApi
 from billing.api.bill import BillApi
 from billing.api.catalog import CatalogApi
 from billing.api.charging import ChargingApi
@@ -35,51 +39,25 @@ def build(parts: Parts[BillingSettings]) -> Served:
     sending = Sending(parts.work, channels, calendar)
     return Served(
         servicers=(
-            Servicer(
-                "touchstone.billing.v1.AccountService",
-                account_grpc.add_AccountServiceServicer_to_server,
-                AccountApi(parts.work, calendar),
-            ),
-            Servicer(
-                "touchstone.billing.v1.ChargingService",
-                charging_grpc.add_ChargingServiceServicer_to_server,
-                ChargingApi(parts.work, calendar),
-            ),
-            Servicer(
-                "touchstone.billing.v1.UsageService",
-                usage_grpc.add_UsageServiceServicer_to_server,
-                UsageApi(parts.work, calendar),
-            ),
-            Servicer(
-                "touchstone.billing.v1.BillService",
-                bill_grpc.add_BillServiceServicer_to_server,
-                BillApi(parts.work, calendar),
-            ),
-            Servicer(
-                "touchstone.billing.v1.CatalogService",
-                catalog_grpc.add_CatalogServiceServicer_to_server,
-                CatalogApi(parts.work, calendar),
-            ),
-            Servicer(
-                "touchstone.billing.v1.OrderService",
-                order_grpc.add_OrderServiceServicer_to_server,
-                OrderApi(parts.work, Sale(calendar, parts.settings.cycle_anchor_day)),
-            ),
-            Servicer(
-                "touchstone.billing.v1.PaymentService",
-                payment_grpc.add_PaymentServiceServicer_to_server,
-                PaymentApi(parts.work, channels, calendar, sending),
-            ),
-            Servicer(
-                "touchstone.billing.v1.TopUpService",
-                top_up_grpc.add_TopUpServiceServicer_to_server,
-                TopUpApi(parts.work, channels, calendar),
-            ),
+            _servicer(account_grpc, "AccountService", AccountApi(parts.work, calendar)),
+            _servicer(charging_grpc, "ChargingService", ChargingApi(parts.work, calendar)),
+            _servicer(usage_grpc, "UsageService", UsageApi(parts.work, calendar)),
+            _servicer(bill_grpc, "BillService", BillApi(parts.work, calendar)),
+            _servicer(catalog_grpc, "CatalogService", CatalogApi(parts.work, calendar)),
+            _servicer(order_grpc, "OrderService", OrderApi(parts.work, Sale(calendar, settings.cycle_anchor_day))),
+            _servicer(payment_grpc, "PaymentService", PaymentApi(parts.work, channels, calendar, sending)),
+            _servicer(top_up_grpc, "TopUpService", TopUpApi(parts.work, channels, calendar)),
+            _servicer(migration_grpc, "BalanceMigrationService", BalanceMigrationApi(parts.work, calendar)),
         ),
         background=(sending.keep_sending,) if settings.timed_work else (),
         timed=timed(calendar),
         prove=prove,
     )
+
+
+def _servicer(module: ModuleType, service: str, api: object) -> Servicer:
+    """The service of a generated module, answered by `api`."""
+    return Servicer(f"touchstone.billing.v1.{service}", getattr(module, f"add_{service}Servicer_to_server"), api)
 
 
 PROCESS = Process(name="billing", package="billing", settings=BillingSettings, facts=FACTS, build=build)

@@ -9,7 +9,7 @@ from chassis.proof import Check
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from billing.store import account_proof, bill_proof, charging_proof, notice_proof
+from billing.store import account_proof, bill_proof, charging_proof, migration_proof, notice_proof
 from billing.store.balance import BALANCE_PREFIX, LEDGER
 
 _OFFENDERS_SHOWN = 10
@@ -19,6 +19,7 @@ _RULES = (
     *bill_proof.RULES,
     *charging_proof.RULES,
     *notice_proof.RULES,
+    *migration_proof.RULES,
     *account_proof.RULES,
 )
 
