@@ -31,6 +31,8 @@ TAGS = [
     {"name": "merchants", "description": "Alliance merchants, members' codes, sales and settlements."},
     {"name": "shop", "description": "The rewards shop: items, stock and orders."},
     {"name": "billing", "description": "Accounts, recharges, statements and bills."},
+    {"name": "catalog", "description": "Products, versions of their prices, and discounts by tier."},
+    {"name": "orders", "description": "Orders, and subscriptions changed and cancelled in mid-cycle."},
     {"name": "payments", "description": "Payments through channels, stored means of payment, automatic top-up."},
     {"name": "touchpoint", "description": "Offers at touchpoints, contacts and partners' webhooks."},
     {"name": "campaign", "description": "The catalogue, campaigns and decisions."},
