@@ -364,6 +364,17 @@ WITHOUT_SCOPE = [
     ("billing.write", "bills", "ListBills", bill_pb.ListBillsRequest()),
     ("billing.charge", "bills", "PayBill", bill_pb.PayBillRequest()),
     ("billing.recharge", "bills", "BatchPayBills", bill_pb.BatchPayBillsRequest()),
+    ("billing.write", "bills", "ListBillPlans", bill_pb.ListBillPlansRequest()),
+    ("billing.write", "bills", "ListBillPlanVersions", bill_pb.ListBillPlanVersionsRequest()),
+    ("billing.read", "bills", "BatchSetAccountPlans", bill_pb.BatchSetAccountPlansRequest()),
+    ("billing.write", "bills", "GetAccountStanding", bill_pb.GetAccountStandingRequest()),
+    ("billing.write", "bills", "GetBill", bill_pb.GetBillRequest()),
+    ("billing.write", "bills", "IssueCreditNote", bill_pb.IssueCreditNoteRequest()),
+    ("billing.write", "bills", "SuspendAccount", bill_pb.SuspendAccountRequest()),
+    ("billing.write", "bills", "ResumeAccount", bill_pb.ResumeAccountRequest()),
+    ("billing.admin", "bills", "RefreshThresholds", bill_pb.RefreshThresholdsRequest()),
+    ("billing.admin", "bills", "IssueDueBills", bill_pb.IssueDueBillsRequest()),
+    ("billing.admin", "bills", "RunOverdueSteps", bill_pb.RunOverdueStepsRequest()),
 ]
 
 

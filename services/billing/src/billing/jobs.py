@@ -9,6 +9,10 @@ from ledger.sealing import sealing
 
 from billing.store.balance import LEDGER
 from billing.use_cases import expiry
+from billing.use_cases.balance_migration import advance_run
+from billing.use_cases.day_threshold import refresh_thresholds
+from billing.use_cases.due_bills import issue_due_bills
+from billing.use_cases.overdue import run_overdue_steps
 from billing.use_cases.top_up import run_top_ups
 
 _SOON = 5.0
@@ -34,10 +38,50 @@ def topping_up(calendar: Calendar) -> Callable[[Transaction], Awaitable[bool]]:
     return top_up
 
 
+def migrating_balances(calendar: Calendar) -> Callable[[Transaction], Awaitable[bool]]:
+    """A run that makes earmarked balances universal is applied, or undone, round by round."""
+
+    async def migrate_balances(transaction: Transaction) -> bool:
+        return await advance_run(transaction, None, calendar) > 0
+
+    return migrate_balances
+
+
+def billing_later(calendar: Calendar) -> Callable[[Transaction], Awaitable[bool]]:
+    """Crossings that waited for their bill have it."""
+
+    async def bill_later(transaction: Transaction) -> bool:
+        return (await issue_due_bills(transaction, transaction.recorded_at, calendar)).accounts > 0
+
+    return bill_later
+
+
+def chasing(calendar: Calendar) -> Callable[[Transaction], Awaitable[bool]]:
+    """What plans say about bills that nobody paid is done."""
+
+    async def chase(transaction: Transaction) -> bool:
+        return (await run_overdue_steps(transaction, transaction.recorded_at, calendar)).accounts > 0
+
+    return chase
+
+
+def following_spend(calendar: Calendar) -> Callable[[Transaction], Awaitable[bool]]:
+    """Thresholds that follow the spend are worked out for the day."""
+
+    async def follow_spend(transaction: Transaction) -> bool:
+        return await refresh_thresholds(transaction, transaction.recorded_at, calendar) > 0
+
+    return follow_spend
+
+
 def timed(calendar: Calendar) -> Sequence[Timed]:
     """Everything that is done by itself."""
     return [
         Timed("expire gifts", _MINUTE, expiring_gifts(calendar)),
         Timed("top up", _SOON, topping_up(calendar)),
+        Timed("migrate balances", _SOON, migrating_balances(calendar)),
+        Timed("bill later", _SOON, billing_later(calendar)),
+        Timed("chase overdue bills", _MINUTE, chasing(calendar)),
+        Timed("follow the spend", _MINUTE, following_spend(calendar)),
         sealing(LEDGER),
     ]

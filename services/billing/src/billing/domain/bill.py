@@ -103,7 +103,12 @@ class Bill:
     @property
     def remaining(self) -> Money:
         """What is still asked for; 0 once it is paid or closed."""
-        return self._less(self.credited_minor) if self.state is BillState.OPEN else self._less(self.amount.minor_units)
+        return self.uncredited if self.state is BillState.OPEN else self._less(self.amount.minor_units)
+
+    @property
+    def uncredited(self) -> Money:
+        """The amount less what credit notes took back: what its payment brings, or brought."""
+        return self._less(self.credited_minor)
 
     def paid(self, paid_at: datetime) -> "Bill":
         """The bill with its payment."""

@@ -275,9 +275,7 @@ class Settlement:
         tab = self._tabs[paid.account_id]
         self._to_be_paid.discard(paid.bill_id)
         tab.documents = [bill for bill in tab.documents if bill.bill_id != paid.bill_id]
-        yield Paid(
-            paid, Money(paid.amount.minor_units - paid.credited_minor, paid.amount.currency), entry.transaction_id
-        )
+        yield Paid(paid, paid.uncredited, entry.transaction_id)
         self._nothing_asked(tab)
 
     def _supplement(self, entry: Entry, tab: Tab, turns: Sequence[Turned]) -> Iterator[Effect]:

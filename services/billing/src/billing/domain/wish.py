@@ -97,7 +97,8 @@ class Adjustment:
 
 
 def bill_payment(bill: Bill, *, customer_id: CustomerId | None, channel: str, occurred_at: datetime) -> Movement:
-    """The recharge that pays what a bill still asks for. Its transaction is named after the bill, so the ledger too has room for one."""
+    """The recharge that pays what a bill still asks for. Its transaction is named after the bill, so that the ledger
+    too has room for one."""
     check_occurred_at(occurred_at)
     return Movement(
         identity=bill.bill_id,

@@ -43,6 +43,11 @@ class StepDone(NamedTuple):
     occurred_at: datetime
 
 
+def reminders_of(done: Sequence[StepDone]) -> list[datetime]:
+    """When reminders were told."""
+    return [step.occurred_at for step in done if step.action is OverdueAction.REMIND]
+
+
 async def add_states(connection: AsyncConnection, changes: Sequence[StateChanged], recorded_at: datetime) -> None:
     """Appends changes of accounts' states."""
     if not changes:

@@ -6,13 +6,12 @@ from chassis.ids import check_id
 from chassis.times import from_proto, to_proto
 from touchstone.billing.v1 import account_pb2 as balance_pb
 from touchstone.billing.v1 import account_service_pb2 as account_pb
-from touchstone.billing.v1 import bill_service_pb2 as bill_pb
 from touchstone.billing.v1 import billing_pb2
 
 from billing.domain.account import BalanceParts, OpenAccount, Standing
 from billing.domain.ids import CustomerId
 from billing.domain.movement import StatementEntry
-from billing.use_cases.plan import PlanSet, SetAccountPlan
+from billing.wire.kind import STATE_TO_PROTO
 from billing.wire.value import account_id_from_proto, money_from_proto, money_to_proto, plan_id_from_proto
 
 
@@ -33,20 +32,6 @@ def account_opened_to_proto(standing: Standing) -> account_pb.OpenAccountRespons
     return account_pb.OpenAccountResponse(account=account_to_proto(standing))
 
 
-def set_account_plan_from_proto(request: bill_pb.SetAccountPlanRequest) -> SetAccountPlan:
-    """The wish to change a plan."""
-    return SetAccountPlan(
-        account_id=account_id_from_proto(request.account_id),
-        plan_id=plan_id_from_proto(request.plan_id),
-        occurred_at=from_proto(request.occurred_at, "occurred_at"),
-    )
-
-
-def plan_set_to_proto(done: PlanSet) -> bill_pb.SetAccountPlanResponse:
-    """The answer to SetAccountPlan."""
-    return bill_pb.SetAccountPlanResponse(account=account_to_proto(done.standing))
-
-
 def account_to_proto(standing: Standing) -> billing_pb2.Account:
     """The account with where it stands."""
     account, parts = standing.account, standing.parts
@@ -65,6 +50,8 @@ def account_to_proto(standing: Standing) -> billing_pb2.Account:
         credit_limit=money_to_proto(parts.credit_limit),
         spendable=money_to_proto(parts.spendable),
         owed=money_to_proto(parts.owed),
+        state=STATE_TO_PROTO[account.service.state],
+        state_revision=account.service.revision,
     )
 
 
