@@ -4,7 +4,8 @@ import asyncio
 from typing import Any
 
 import pytest
-from touchstone.billing.v1 import billing_events_pb2, payment_events_pb2, payment_pb2
+from touchstone.billing.v1 import account_events_pb2, billing_events_pb2, payment_events_pb2, payment_pb2
+from touchstone.billing.v1 import account_service_pb2 as account_pb
 from touchstone.billing.v1 import payment_service_pb2 as pb
 from touchstone.billing.v1 import top_up_service_pb2 as top_up_pb
 
@@ -52,6 +53,10 @@ async def test_a_refund_is_set_aside_and_taken_when_the_provider_did_it(paying: 
     done = await paying.payment(payment.payment_id)
     assert (done.refunded, done.refunds[0].state) == (cny(20_00), payment_pb2.PAYMENT_REFUND_STATE_SUCCEEDED)
     assert await paying.balance() == 130_00
+    (told,) = await paying.told(account_events_pb2.RechargeReversed)
+    assert (told.cause, told.amount, told.recharge_amount) == ("refund", cny(20_00), cny(50_00))
+    assert (told.balance_after, told.recharge_transaction_id) == (cny(130_00), done.transaction_id)
+    assert told.reversed_before.minor_units == 0
     assert await paying.broken() == []
 
 
@@ -123,6 +128,8 @@ async def test_a_charge_back_of_what_was_spent_is_owed(paying: Paying) -> None:
     await paying.hear(said(payment, "chargeback.opened", sequence=3), "wh-3")
 
     assert await paying.balance() == -30_00
+    (reversal,) = await paying.told(account_events_pb2.RechargeReversed)
+    assert (reversal.cause, reversal.amount, reversal.balance_after) == ("chargeback", cny(50_00), cny(-30_00))
     (told,) = await paying.told(payment_events_pb2.PaymentChargedBack)
     assert (told.amount, told.owed) == (cny(50_00), cny(30_00))
     assert (await paying.payment(payment.payment_id)).charged_back == cny(50_00)
@@ -169,3 +176,20 @@ async def test_a_refund_said_twice_ends_once(paying: Paying, kind: str) -> None:
 
 def _fields(message: Any) -> dict[str, Any]:
     return {field.name: value for field, value in message.ListFields()}
+
+
+async def test_gift_credit_stays_where_it_is_when_cash_goes_back(paying: Paying) -> None:
+    """Gift credit is spent first; what goes back to the payer is cash all the same."""
+    payment = await succeeded(paying)
+    await paying.calls.accounts.GrantGift(
+        account_pb.GrantGiftRequest(
+            request_id="gift-1", account_id=ACCOUNT, amount=cny(30_00), reason="sorry", occurred_at=AT
+        )
+    )
+    (refund,) = (await paying.calls.payments.RefundPayment(back(payment))).payment.refunds
+    await paying.hear(about(payment, refund, "refund.succeeded"), "wh-5")
+    shown = await paying.calls.accounts.GetBalance(account_pb.GetBalanceRequest(account_id=ACCOUNT))
+    assert (shown.balance.cash, shown.balance.gift) == (cny(100_00), cny(30_00))
+    refusal = await refused(paying.calls.payments.RefundPayment, back(payment, "refund-2"))
+    assert refusal.reason == "REFUND_EXCEEDS_PAYMENT"
+    assert await paying.broken() == []

@@ -6,8 +6,10 @@ from datetime import datetime
 from chassis.money import Money
 
 from billing.domain.account import Account
+from billing.domain.account_facts import RechargeReversed
 from billing.domain.facts import OfAccount
 from billing.domain.ids import AccountId, BillId, CustomerId
+from billing.domain.movement import Moved
 from billing.domain.payment import Payment, PaymentId, PaymentOrigin, PaymentState
 from billing.domain.top_up import Pause
 
@@ -77,6 +79,26 @@ def payment_charged_back(
         payment_id=payment.payment_id,
         amount=amount,
         owed=Money(owed_minor, amount.currency),
+    )
+
+
+def payment_taken_back(payment: Payment, moved: Moved, amount: Money, *, cause: str) -> RechargeReversed:
+    """The fact that a payment went back to the payer, by refund or charge-back; `payment` is as it was before."""
+    assert payment.transaction_id is not None, "only what was paid goes back"
+    assert payment.settled_at is not None, "what was paid has its time"
+    return RechargeReversed(
+        account_id=payment.account_id,
+        customer_id=payment.customer_id,
+        occurred_at=moved.movement.occurred_at,
+        transaction_id=moved.movement.transaction_id,
+        recharge_transaction_id=payment.transaction_id,
+        amount=amount,
+        recharge_amount=payment.amount,
+        reversed_before=Money(payment.refunded_minor + payment.charged_back_minor, amount.currency),
+        balance_after=moved.balance_after,
+        cause=cause,
+        recharged_at=payment.settled_at,
+        account_version=moved.account_version,
     )
 
 

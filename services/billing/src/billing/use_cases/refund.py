@@ -32,7 +32,7 @@ from billing.domain.payment import (
     RefundState,
     Report,
 )
-from billing.domain.payment_facts import payment_charged_back
+from billing.domain.payment_facts import payment_charged_back, payment_taken_back
 from billing.store.refund import BookedChargeback, add_chargeback, add_refund, end_refund, spendable
 from billing.use_cases.movement import apply_movements, apply_whole
 from billing.use_cases.payment import lock_payment
@@ -102,6 +102,7 @@ async def take_refund(
         taken = (await apply_whole(transaction, [capture._replace(act=undo)], calendar))[0]
     done = replace(refund, state=RefundState.SUCCEEDED, settled_at=at)
     await end_refund(transaction.connection, done, taken.transaction_id)
+    transaction.emit(payment_taken_back(payment, taken, refund.amount, cause="refund"))
 
 
 async def keep_refund(
@@ -150,6 +151,7 @@ async def charge_back(
         occurred_at=at,
     )
     await add_chargeback(transaction.connection, booked, transaction.recorded_at)
+    transaction.emit(payment_taken_back(payment, moved, report.amount, cause="chargeback"))
     transaction.emit(payment_charged_back(payment, report.amount, owed_minor=owed, occurred_at=at))
     await stop_after_chargeback(transaction, payment, at)
     return True
