@@ -117,7 +117,9 @@ def payment(bill_id: str, *, customer_id: str | None = None) -> PayBill:
     )
 
 
-def a_bill(bill_id: str = "bill-1", *, number: int = 1, amount: int = 60_00) -> Bill:
+def a_bill(
+    bill_id: str = "bill-1", *, number: int = 1, amount: int = 60_00, due_at: datetime = OCCURRED_AT
+) -> Bill:
     """An open bill."""
     return Bill(
         bill_id=BillId(bill_id),
@@ -129,7 +131,7 @@ def a_bill(bill_id: str = "bill-1", *, number: int = 1, amount: int = 60_00) -> 
         threshold=cny(50_00),
         transaction_id=TransactionId("charge:1"),
         issued_at=OCCURRED_AT,
-        due_at=OCCURRED_AT,
+        due_at=due_at,
     )
 
 
