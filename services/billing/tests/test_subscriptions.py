@@ -7,21 +7,22 @@ import pytest
 from chassis.rpc.errors import from_status
 from chassis.testing.serving import Serving
 from sqlalchemy import text
+from touchstone.billing.v1 import account_pb2, catalog_pb2, order_pb2
 from touchstone.billing.v1 import account_service_pb2 as account_pb
-from touchstone.billing.v1 import catalog_pb2, order_pb2
+from touchstone.billing.v1 import bill_service_pb2 as bill_pb
 from touchstone.billing.v1 import order_service_pb2 as pb
 
-from services.billing.tests.calls import boss, cny, refused
-from services.billing.tests.catalog import catalog_of, instant, put_price, put_product
+from services.billing.tests.calls import AT, boss, cny, opened, put_plan, recharged, refused
+from services.billing.tests.catalog import catalog_of, instant, put_price, put_product, stocked
 from services.billing.tests.factories import Billing
-from services.billing.tests.orders import cancel, change, item, order, rich
+from services.billing.tests.orders import cancel, change, item, order, orders_of, rich
 
 GONE = order_pb2.SUBSCRIPTION_STATE_ENDED
 
 
-async def balance(served: Serving) -> int:
+async def balance(served: Serving, account_id: str = "acc-1") -> int:
     """What the account has."""
-    reply = await boss(served).accounts.GetAccount(account_pb.GetAccountRequest(account_id="acc-1"))
+    reply = await boss(served).accounts.GetAccount(account_pb.GetAccountRequest(account_id=account_id))
     return int(reply.account.balance.minor_units)
 
 
@@ -208,3 +209,40 @@ async def test_ended_ones_are_listed_on_wish(served: Serving) -> None:
     rest = await orders.ListSubscriptions(everything)
     assert [page.subscriptions[0].subscription_id for page in (first, rest)] == ["sub-1", "sub-2"]
     assert not rest.next_page_token
+
+
+async def test_who_paid_gets_it_back(served: Serving) -> None:
+    await rich(served, yuan=1)
+    calls = boss(served)
+    await calls.accounts.OpenAccount(opened("parent", account_id="acc-2", plan_id=""))
+    await calls.accounts.Recharge(recharged("parent", account_id="acc-2"))
+    payers = [account_pb2.Payer(payer_account_id="acc-2", families=["tv"])]
+    await calls.accounts.PutPayers(
+        account_pb.PutPayersRequest(request_id="p", account_id="acc-1", payers=payers, occurred_at=AT)
+    )
+    orders = orders_of(served)
+    placed = await orders.PlaceOrder(order())
+    assert (placed.balance_after, await balance(served, "acc-2")) == (cny(1_00), 52_10)
+    await orders.ChangeSubscription(change())
+    assert await balance(served, "acc-2") == 100_00 - 9_58 - 76_65
+    await orders.CancelSubscription(cancel())
+    assert (await balance(served), await balance(served, "acc-2")) == (1_00, 100_00 - 9_58 - 6_39)
+    assert await Billing(served.work).proof() == []
+
+
+async def test_an_open_bill_is_credited_with_the_balance_of_a_change(served: Serving) -> None:
+    await stocked(served)
+    calls = boss(served)
+    await calls.bills.PutBillPlan(put_plan(threshold=cny(95_00)))
+    await calls.accounts.OpenAccount(opened())
+    await calls.accounts.Recharge(recharged())
+    orders = orders_of(served)
+    placed = await orders.PlaceOrder(order(items=[item(quantity=2)]))
+    # 100.00 less 95.81 is 4.19: up to 100.00 the bill asks for 95.81.
+    assert (placed.balance_after, placed.bill.amount) == (cny(4_19), cny(95_81))
+    done = await orders.ChangeSubscription(change(quantity=1))
+    assert (done.refunded, done.charged, done.balance_after) == (cny(70_26), cny(38_32), cny(36_13))
+    bills = (await calls.bills.ListBills(bill_pb.ListBillsRequest(account_id="acc-1"))).bills
+    assert [bill.amount for bill in bills] == [cny(31_94), cny(95_81)]
+    assert bills[1].remaining == cny(63_87)
+    assert await Billing(served.work).proof() == []

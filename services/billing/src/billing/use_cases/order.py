@@ -12,8 +12,9 @@ from billing.domain.account import Account, account_not_found
 from billing.domain.bill import Bill
 from billing.domain.ids import AccountId, ChargeId, CustomerId, OrderId, SubscriptionId
 from billing.domain.movement import Billing, Debit, Movement, MovementKind
-from billing.domain.order import Basket, Order, OrderState, PlaceOrder, order_exists, order_not_found
+from billing.domain.order import Order, OrderState, PlaceOrder, order_exists, order_not_found
 from billing.domain.order_facts import order_placed, subscription_changed
+from billing.domain.payer import Bearing
 from billing.domain.reckoning import Reckoned, together
 from billing.domain.standing import check_served
 from billing.domain.subscription import (
@@ -27,6 +28,7 @@ from billing.store import reckoning as reckonings
 from billing.store.order import OrderFilter
 from billing.store.subscription import Step, add_subscriptions, find_subscriptions
 from billing.use_cases.movement import apply_whole, lock_accounts
+from billing.use_cases.payer import choose_payers
 from billing.use_cases.quote import Bought, Sale, rate_basket, whole_of
 
 
@@ -47,9 +49,9 @@ class Ordered(NamedTuple):
 
 
 class Ordering(NamedTuple):
-    """An order about to be charged."""
+    """An order about to be charged; its account is locked with who pays for it."""
 
-    account: Account
+    accounts: Mapping[AccountId, Account]
     order: Order
     bought: Sequence[Bought]
 
@@ -57,25 +59,30 @@ class Ordering(NamedTuple):
 async def place_order(transaction: Transaction, wanted: PlaceOrder, sale: Sale) -> Ordered:
     """Charges an order without coupons and points. Refuses AccountNotFound, AccountSuspended, OrderExists,
     SubscriptionExists, TotalDiffers, InsufficientBalance, and what rating refuses; then nothing of it is kept."""
-    account = await account_for_order(transaction, wanted)
+    accounts = await lock_for_order(transaction, wanted)
+    account = accounts[wanted.basket.account_id]
     bought = await rate_basket(transaction.connection, account, wanted.basket, sale)
     wanted.check_total(account.money(whole_of(account, bought).total_minor))
     order = order_of(wanted, account, OrderState.PLACED)
-    return await charge_order(transaction, Ordering(account, order, bought), sale)
+    return await charge_order(transaction, Ordering(accounts, order, bought), sale)
 
 
-async def account_for_order(transaction: Transaction, wanted: PlaceOrder) -> Account:
-    """The account, locked with who pays for it; nothing of the order's is in use yet."""
+async def lock_for_order(transaction: Transaction, wanted: PlaceOrder) -> dict[AccountId, Account]:
+    """The account and who pays for it, locked; nothing of the order's is in use yet."""
     basket = wanted.basket
     accounts = await lock_accounts(transaction, {basket.account_id}, with_payers=True)
-    account = _served(accounts, basket)
+    if basket.account_id not in accounts:
+        raise account_not_found(basket.account_id)
+    account = accounts[basket.account_id]
+    account.check_owner(basket.customer_id)
+    check_served(account)
     connection = transaction.connection
     if await store.find_order(connection, wanted.order_id) is not None:
         raise order_exists(wanted.order_id)
     becomes = {item.subscription_id for item in basket.items if item.subscription_id is not None}
     for used in sorted(await find_subscriptions(connection, becomes)):
         raise subscription_exists(used)
-    return account
+    return accounts
 
 
 def order_of(wanted: PlaceOrder, account: Account, state: OrderState) -> Order:
@@ -96,10 +103,15 @@ def order_of(wanted: PlaceOrder, account: Account, state: OrderState) -> Order:
 async def charge_order(transaction: Transaction, ordering: Ordering, sale: Sale) -> Ordered:
     """Takes the charges of an order, one for each item, and makes its subscriptions. An order that was not stored
     before is stored now."""
-    account, bought = ordering.account, ordering.bought
+    bought = ordering.bought
     charge_ids = tuple(ChargeId(new_id()) for _ in bought)
     order = replace(ordering.order, state=OrderState.PLACED, charge_ids=charge_ids)
-    movements = [_movement(order, each, charge_id) for each, charge_id in zip(bought, charge_ids, strict=True)]
+    account = ordering.accounts[order.account_id]
+    bearings = [
+        Bearing(order.account_id, each.reckoning.total_minor, each.product.family, order.placed_at) for each in bought
+    ]
+    payers = await choose_payers(transaction, ordering.accounts, bearings, sale.calendar)
+    movements = [_movement(order, *charge) for charge in zip(bought, charge_ids, payers, strict=True)]
     moved = await apply_whole(transaction, movements, sale.calendar)
     connection = transaction.connection
     if ordering.order.state is OrderState.RESERVING:
@@ -144,16 +156,7 @@ def _whole(order: Order, found: Mapping[str, Reckoned]) -> Reckoned | None:
     return Reckoned(order.order_id, order.placed_at, together(parts[0].currency, parts))
 
 
-def _served(accounts: Mapping[AccountId, Account], basket: Basket) -> Account:
-    if basket.account_id not in accounts:
-        raise account_not_found(basket.account_id)
-    account = accounts[basket.account_id]
-    account.check_owner(basket.customer_id)
-    check_served(account)
-    return account
-
-
-def _movement(order: Order, bought: Bought, charge_id: ChargeId) -> Movement:
+def _movement(order: Order, bought: Bought, charge_id: ChargeId, payers: tuple[AccountId, ...]) -> Movement:
     about = {
         "charge_id": charge_id,
         "order_id": order.order_id,
@@ -164,7 +167,7 @@ def _movement(order: Order, bought: Bought, charge_id: ChargeId) -> Movement:
         identity=charge_id,
         account_id=order.account_id,
         kind=MovementKind.CHARGE,
-        act=Debit(Money(bought.reckoning.total_minor, bought.reckoning.currency)),
+        act=Debit(Money(bought.reckoning.total_minor, bought.reckoning.currency), payers),
         note=bought.product.display_name,
         occurred_at=order.placed_at,
         billing=Billing.SUPPLEMENT,

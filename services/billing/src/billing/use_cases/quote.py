@@ -103,6 +103,4 @@ async def quote_order(connection: Connection, basket: Basket, sale: Sale) -> Quo
     account = await account_of(connection, basket)
     bought = await rate_basket(connection, account, basket, sale)
     standing = (await standings(connection, [account]))[account.account_id]
-    spendable = standing.balance.minor_units + account.credit_limit_minor
-    reckoned = Reckoned("", basket.at, whole_of(account, bought))
-    return Quote(reckoned, account.money(max(spendable, 0)))
+    return Quote(Reckoned("", basket.at, whole_of(account, bought)), standing.parts.spendable)

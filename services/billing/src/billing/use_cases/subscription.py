@@ -1,9 +1,10 @@
 """Subscriptions in mid-cycle: cancelled, with what is left turned into balance, or changed to the day."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
+from chassis.calendar import Calendar
 from chassis.errors import InvalidArgument
 from chassis.ids import new_id
 from chassis.money import Money
@@ -14,9 +15,10 @@ from billing.domain.account import Account
 from billing.domain.bill import Bill
 from billing.domain.charge_refund import ChargeTaken, Refunding, charge_refunded
 from billing.domain.deduction import Rated
-from billing.domain.ids import ChargeId, CustomerId, ProductId, SubscriptionId
+from billing.domain.ids import AccountId, ChargeId, CustomerId, ProductId, SubscriptionId
 from billing.domain.movement import Billing, Debit, Moved, Movement, MovementKind
 from billing.domain.order_facts import subscription_changed
+from billing.domain.payer import Bearing
 from billing.domain.product import Product, ProductKind
 from billing.domain.proration import Anchored, Owned, Split, dearer_by_day, given_back
 from billing.domain.rating import check_amount, rate_cycle
@@ -36,6 +38,7 @@ from billing.store.balance import accounts_of, standings
 from billing.store.charge_refund import add_refunds, charges_taken
 from billing.store.subscription import Step, SubscriptionFilter
 from billing.use_cases.movement import apply_whole, lock_accounts
+from billing.use_cases.payer import choose_payers
 from billing.use_cases.quote import Sale
 from billing.use_cases.rating import discount_book, price_book
 
@@ -54,10 +57,15 @@ class Done(NamedTuple):
 class _Held(NamedTuple):
     """A subscription behind its account's lock, with the charge of its cycle and the tax that this contained."""
 
-    account: Account
+    accounts: Mapping[AccountId, Account]
     subscription: Subscription
     charge: ChargeTaken
     tax_minor: int
+
+    @property
+    def account(self) -> Account:
+        """Its account; who pays for that is locked as well."""
+        return self.accounts[self.subscription.account_id]
 
     def owned(self) -> Owned:
         """The cycle as it is charged now, less what was given back of it already."""
@@ -111,27 +119,26 @@ async def change_subscription(transaction: Transaction, wanted: ChangeSubscripti
     held = await _hold(transaction, wanted.subscription_id, wanted.customer_id)
     held.subscription.check_goes_on()
     exchange = await _exchange(transaction.connection, held, wanted, sale)
-    refunding = _refunding(held, exchange.split, wanted.occurred_at, "changed")
     new_minor = exchange.rated.reckoning.total_minor
-    net_minor = new_minor - (refunding.amount.minor_units if refunding else 0)
+    net_minor = new_minor - exchange.split.refund_minor
     if net_minor > 0:
         check_served(held.account)
     charge_id = ChargeId(new_id())
-    debit = _debit(held, exchange, charge_id, wanted.occurred_at)
+    refunds = _refunds(held, exchange.split, new_minor, wanted.occurred_at)
+    debit = await _debit(transaction, held, exchange, charge_id, sale.calendar)
     up = Billing.SUPPLEMENT if net_minor > 0 else Billing.PLAIN
-    down = Billing.CREDIT if net_minor < 0 else Billing.PLAIN
-    movements = [] if refunding is None else [refunding.movement(down)]
+    movements = [refunding.movement(billing) for refunding, billing in refunds]
     moved = await apply_whole(transaction, [*movements, debit._replace(billing=up)], sale.calendar)
     changed = held.subscription.changed(exchange.product.product_id, exchange.quantity, exchange.cycle.anchor_day)
     changed = changed.charged(exchange.cycle.cycle, charge_id, new_minor)
     step = Step("changed", wanted.occurred_at, transaction.recorded_at)
     done = await _kept(transaction, held, changed, exchange.product, step)
-    if refunding is not None:
-        await _give_back(transaction, refunding, moved[0])
+    for (refunding, _), each in zip(refunds, moved, strict=False):
+        await _give_back(transaction, refunding, each)
     return done._replace(
-        refunded=refunding.amount if refunding else done.refunded,
+        refunded=held.account.money(exchange.split.refund_minor),
         charged=held.account.money(new_minor),
-        reckoned=await _reckon_change(transaction, held, exchange, refunding, charge_id),
+        reckoned=await _reckon_change(transaction, held, exchange, refunds, charge_id),
         balance_after=moved[-1].balance_after,
         bill=next((each.bill for each in moved if each.bill is not None), None),
     )
@@ -171,7 +178,7 @@ async def _hold(transaction: Transaction, subscription_id: SubscriptionId, custo
     charge = (await charges_taken(connection, [charge_id]))[charge_id]
     reckoned = (await reckonings.find(connection, [charge_id])).get(charge_id)
     tax_minor = reckoned.reckoning.tax_minor if reckoned else 0
-    return _Held(accounts[subscription.account_id], subscription, charge, tax_minor)
+    return _Held(accounts, subscription, charge, tax_minor)
 
 
 async def _exchange(connection: Connection, held: _Held, wanted: ChangeSubscription, sale: Sale) -> _Exchange:
@@ -219,15 +226,37 @@ def _refunding(held: _Held, split: Split, at: datetime, reason: str) -> Refundin
     return Refunding(new_id(), held.charge, held.account.money(split.refund_minor), reason, at)
 
 
-def _debit(held: _Held, exchange: _Exchange, charge_id: ChargeId, at: datetime) -> Movement:
+def _refunds(held: _Held, split: Split, new_minor: int, at: datetime) -> list[tuple[Refunding, Billing]]:
+    """What is given back before the new cycle is charged. A bill that is open is credited with what is given back on
+    balance alone, so there the part that the new cycle takes again is a refund of its own."""
+    whole = _refunding(held, split, at, "changed")
+    if whole is None:
+        return []
+    net_minor = split.refund_minor - new_minor
+    if net_minor <= 0:
+        return [(whole, Billing.PLAIN)]
+    if not (new_minor and held.account.below_threshold):
+        return [(whole, Billing.CREDIT)]
+    again = whole._replace(amount=held.account.money(new_minor))
+    charge = held.charge._replace(refunded_minor=held.charge.refunded_minor + new_minor)
+    net = Refunding(new_id(), charge, held.account.money(net_minor), whole.reason, at)
+    return [(again, Billing.PLAIN), (net, Billing.CREDIT)]
+
+
+async def _debit(
+    transaction: Transaction, held: _Held, exchange: _Exchange, charge_id: ChargeId, calendar: Calendar
+) -> Movement:
     subscription, product = held.subscription, exchange.product
+    amount = held.account.money(exchange.rated.reckoning.total_minor)
+    bearing = Bearing(subscription.account_id, amount.minor_units, product.family, exchange.at)
+    (payers,) = await choose_payers(transaction, held.accounts, [bearing], calendar)
     return Movement(
         identity=charge_id,
         account_id=subscription.account_id,
         kind=MovementKind.CHARGE,
-        act=Debit(held.account.money(exchange.rated.reckoning.total_minor)),
+        act=Debit(amount, payers),
         note=product.display_name,
-        occurred_at=at,
+        occurred_at=exchange.at,
         about={
             "charge_id": charge_id,
             "order_id": subscription.order_id,
@@ -253,13 +282,16 @@ async def _give_back(transaction: Transaction, refunding: Refunding, moved: Move
 
 
 async def _reckon_change(
-    transaction: Transaction, held: _Held, exchange: _Exchange, refunding: Refunding | None, charge_id: ChargeId
+    transaction: Transaction,
+    held: _Held,
+    exchange: _Exchange,
+    refunds: Sequence[tuple[Refunding, Billing]],
+    charge_id: ChargeId,
 ) -> Reckoned:
     """Both parts kept, each under its own identity; shown as one."""
     parts = [Reckoned(charge_id, exchange.at, exchange.rated.reckoning)]
-    if refunding is not None:
+    if refunds:
         back = given_back(held.owned(), exchange.split)
-        parts.insert(0, Reckoned(refunding.refund_id, exchange.at, back))
+        parts.insert(0, Reckoned(refunds[0][0].refund_id, exchange.at, back))
     await reckonings.add(transaction.connection, parts, transaction.recorded_at)
-    both = together(held.account.currency, (part.reckoning for part in parts))
-    return Reckoned(charge_id, exchange.at, both)
+    return Reckoned(charge_id, exchange.at, together(held.account.currency, (part.reckoning for part in parts)))
