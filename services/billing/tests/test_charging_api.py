@@ -242,7 +242,7 @@ UNKNOWN: list[tuple[str, Message, str]] = [
     ("GetReservation", pb.GetReservationRequest(reservation_id="missing"), "RESERVATION_NOT_FOUND"),
     ("ListReservations", pb.ListReservationsRequest(account_id="missing"), "ACCOUNT_NOT_FOUND"),
 ]
-ELSEWHERE = {"BatchCharge"}
+ELSEWHERE = {"BatchCharge", "RunRecurring"}
 
 
 async def test_bad_input_is_refused_and_leaves_nothing(served: Serving, calls: Calls) -> None:

@@ -1,4 +1,4 @@
-"""Reservations, usage and its counters, refunds of charges, and what a charge says of its origin."""
+"""Reservations, usage and its counters, refunds of charges, what a charge says of its origin, and refused cycles."""
 
 from alembic import op
 from chassis.migrations import append_only
@@ -99,7 +99,13 @@ CREATE TABLE usage_counters (
 CREATE TABLE closed_months (
     month date PRIMARY KEY,
     closed_at timestamptz NOT NULL
-)
+);
+CREATE TABLE recurring_refusals (
+    subscription_id text PRIMARY KEY REFERENCES subscriptions,
+    day date NOT NULL,
+    account_version bigint NOT NULL
+);
+CREATE INDEX subscriptions_resting ON subscriptions (cycle_end, subscription_id) WHERE state = 'resting'
 """
 
 

@@ -13,6 +13,7 @@ from billing.use_cases.balance_migration import advance_run
 from billing.use_cases.day_threshold import refresh_thresholds
 from billing.use_cases.due_bills import issue_due_bills
 from billing.use_cases.overdue import run_overdue_steps
+from billing.use_cases.recurring import RunRecurring, run_recurring
 from billing.use_cases.top_up import run_top_ups
 
 _SOON = 5.0
@@ -74,6 +75,15 @@ def following_spend(calendar: Calendar) -> Callable[[Transaction], Awaitable[boo
     return follow_spend
 
 
+def charging_cycles(calendar: Calendar) -> Callable[[Transaction], Awaitable[bool]]:
+    """Cycles that begin are charged, and subscriptions that end with theirs end."""
+
+    async def charge_cycles(transaction: Transaction) -> bool:
+        return any(await run_recurring(transaction, RunRecurring(transaction.recorded_at), calendar))
+
+    return charge_cycles
+
+
 def timed(calendar: Calendar) -> Sequence[Timed]:
     """Everything that is done by itself."""
     return [
@@ -83,5 +93,6 @@ def timed(calendar: Calendar) -> Sequence[Timed]:
         Timed("bill later", _SOON, billing_later(calendar)),
         Timed("chase overdue bills", _MINUTE, chasing(calendar)),
         Timed("follow the spend", _MINUTE, following_spend(calendar)),
+        Timed("charge cycles", _MINUTE, charging_cycles(calendar)),
         sealing(LEDGER),
     ]

@@ -8,15 +8,18 @@ from chassis.calendar import Calendar
 from chassis.gathering import Gatherer
 from chassis.paging import page_from_request
 from chassis.rpc.errors import item_result
+from chassis.times import from_proto
 from chassis.work import Transaction, Work, ask
 from touchstone.billing.v1 import charging_service_pb2 as pb
 from touchstone.billing.v1.charging_service_pb2_grpc import ChargingServiceServicer
 
 from billing.api.acting import replying
+from billing.api.rounds import total_of_rounds
 from billing.domain.reservation import Release, Renew
 from billing.store.reservation import ReservationFilter
 from billing.use_cases import charge as charges
 from billing.use_cases import reservation as reservations
+from billing.use_cases.recurring import RunRecurring, run_recurring
 from billing.use_cases.refund_charge import refund_charges
 from billing.use_cases.wish import charge_accounts
 from billing.wire import charging as wire
@@ -136,3 +139,11 @@ class ChargingApi(ChargingServiceServicer):
         return pb.ListReservationsResponse(
             reservations=[wire.reservation_to_proto(one.reservation) for one in shown], next_page_token=token
         )
+
+    async def RunRecurring(self, request: pb.RunRecurringRequest, context: Context) -> pb.RunRecurringResponse:
+        async def act(transaction: Transaction, wanted: RunRecurring) -> pb.RunRecurringResponse:
+            return wire.run_to_proto(await run_recurring(transaction, wanted, self._calendar))
+
+        asked = ask(request, RunRecurring(from_proto(request.as_of, "as_of")))
+        reply = pb.RunRecurringResponse
+        return await total_of_rounds(self._work, "run_recurring", asked=asked, act=act, reply_type=reply)

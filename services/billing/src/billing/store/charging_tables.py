@@ -108,3 +108,11 @@ CLOSED_MONTHS = Table(
     Column("month", Date, primary_key=True),
     Column("closed_at", DateTime(timezone=True), nullable=False),
 )
+
+RECURRING_REFUSALS = Table(
+    "recurring_refusals",
+    METADATA,
+    Column("subscription_id", Text, ForeignKey("subscriptions.subscription_id"), primary_key=True),
+    Column("day", Date, nullable=False, doc="of the run that refused last"),
+    Column("account_version", BigInteger, nullable=False, doc="as the account stood: tried again once it has moved"),
+)

@@ -129,6 +129,7 @@ SUBSCRIPTIONS = Table(
         "subscription_id",
         postgresql_where=text("state IN ('active', 'past_due', 'cancelling')"),
     ),
+    Index("subscriptions_resting", "cycle_end", "subscription_id", postgresql_where=text("state = 'resting'")),
     Index("subscriptions_account", "account_id", "subscription_id"),
     Index("subscriptions_customer", "customer_id", "subscription_id"),
 )

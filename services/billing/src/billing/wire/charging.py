@@ -11,6 +11,7 @@ from touchstone.billing.v1 import charging_service_pb2 as pb
 from billing.domain.charge import ChargeCategory, ChargeRecord, PaidShare, RefundCharge
 from billing.domain.ids import ChargeId
 from billing.domain.reckoning import Reckoned
+from billing.domain.recurring import Run
 from billing.domain.reservation import Commit, Release, Renew, Reservation, ReservationId, ReservationState, Reserve
 from billing.use_cases.refund_charge import Refunded
 from billing.use_cases.reservation import Ended, Renewed, Reserved
@@ -204,3 +205,8 @@ def renewed_to_proto(renewed: Renewed) -> pb.UpdateReservationResponse:
 def released_to_proto(reservation: Reservation) -> pb.ReleaseReservationResponse:
     """The answer to ReleaseReservation."""
     return pb.ReleaseReservationResponse(reservation=reservation_to_proto(reservation))
+
+
+def run_to_proto(run: Run) -> pb.RunRecurringResponse:
+    """What a round of the recurring run did."""
+    return pb.RunRecurringResponse(charged=run.charged, refused=run.refused, ended=run.ended, rested=run.rested)

@@ -6,8 +6,10 @@ from typing import Any
 from chassis.times import to_proto
 from google.protobuf.message import Message
 from touchstone.billing.v1 import account_events_pb2 as events
+from touchstone.billing.v1 import charging_events_pb2
 
 from billing.domain.charge_refund import ChargeRefunded
+from billing.domain.recurring import RecurringChargeRefused
 from billing.wire.value import money_to_proto
 
 
@@ -29,7 +31,21 @@ def _refunded(fact: ChargeRefunded) -> Message:
     )
 
 
+def _cycle_refused(fact: RecurringChargeRefused) -> Message:
+    return charging_events_pb2.RecurringChargeRefused(
+        subscription_id=fact.subscription_id,
+        account_id=fact.account_id,
+        customer_id=fact.customer_id,
+        product_id=fact.product_id,
+        amount=money_to_proto(fact.amount),
+        spendable=money_to_proto(fact.spendable),
+        cycle_start=fact.cycle_start.isoformat(),
+        occurred_at=to_proto(fact.occurred_at),
+    )
+
+
 FACTS: dict[type[Any], Callable[[Any], Message]] = {
     ChargeRefunded: _refunded,
+    RecurringChargeRefused: _cycle_refused,
 }
 """Every fact of charging's own."""
