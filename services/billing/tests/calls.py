@@ -15,7 +15,9 @@ from touchstone.billing.v1 import bill_service_pb2_grpc as bill_grpc
 from touchstone.billing.v1 import billing_pb2
 from touchstone.billing.v1 import charging_service_pb2 as charging_pb
 from touchstone.billing.v1 import charging_service_pb2_grpc as charging_grpc
+from touchstone.billing.v1 import notice_service_pb2_grpc as notice_grpc
 from touchstone.billing.v1 import payment_service_pb2_grpc as payment_grpc
+from touchstone.billing.v1 import proof_service_pb2_grpc as proof_grpc
 from touchstone.billing.v1 import top_up_service_pb2_grpc as top_up_grpc
 from touchstone.billing.v1 import usage_service_pb2_grpc as usage_grpc
 from touchstone.common.v1.common_pb2 import Money
@@ -94,6 +96,8 @@ class Calls:
         self.usage: Any = usage_grpc.UsageServiceStub(channel)
         self.payments: Any = payment_grpc.PaymentServiceStub(channel)
         self.top_ups: Any = top_up_grpc.TopUpServiceStub(channel)
+        self.notices: Any = notice_grpc.NoticeServiceStub(channel)
+        self.proof: Any = proof_grpc.ProofServiceStub(channel)
 
     def method(self, name: str) -> Any:
         """The method with this name, in whichever service."""

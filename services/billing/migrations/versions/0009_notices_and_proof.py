@@ -65,7 +65,8 @@ CREATE TABLE exports (
     day date PRIMARY KEY REFERENCES book_days,
     files jsonb NOT NULL,
     finished_at timestamptz NOT NULL
-)
+);
+CREATE INDEX charges_occurred ON charges USING brin (occurred_at)
 """
 
 _DIFFERENCES = """

@@ -9,8 +9,10 @@ from touchstone.billing.v1 import balance_migration_service_pb2_grpc as migratio
 from touchstone.billing.v1 import bill_service_pb2_grpc as bill_grpc
 from touchstone.billing.v1 import catalog_service_pb2_grpc as catalog_grpc
 from touchstone.billing.v1 import charging_service_pb2_grpc as charging_grpc
+from touchstone.billing.v1 import notice_service_pb2_grpc as notice_grpc
 from touchstone.billing.v1 import order_service_pb2_grpc as order_grpc
 from touchstone.billing.v1 import payment_service_pb2_grpc as payment_grpc
+from touchstone.billing.v1 import proof_service_pb2_grpc as proof_grpc
 from touchstone.billing.v1 import top_up_service_pb2_grpc as top_up_grpc
 from touchstone.billing.v1 import usage_service_pb2_grpc as usage_grpc
 
@@ -19,8 +21,10 @@ from billing.api.balance_migration import BalanceMigrationApi
 from billing.api.bill import BillApi
 from billing.api.catalog import CatalogApi
 from billing.api.charging import ChargingApi
+from billing.api.notice import NoticeApi
 from billing.api.order import OrderApi
 from billing.api.payment import PaymentApi
+from billing.api.proof import ProofApi
 from billing.api.sending import Sending
 from billing.api.top_up import TopUpApi
 from billing.api.usage import UsageApi
@@ -47,6 +51,8 @@ def build(parts: Parts[BillingSettings]) -> Served:
             _servicer(order_grpc, "OrderService", OrderApi(parts.work, Sale(calendar, settings.cycle_anchor_day))),
             _servicer(payment_grpc, "PaymentService", PaymentApi(parts.work, channels, calendar, sending)),
             _servicer(top_up_grpc, "TopUpService", TopUpApi(parts.work, channels, calendar)),
+            _servicer(notice_grpc, "NoticeService", NoticeApi(parts.work, calendar)),
+            _servicer(proof_grpc, "ProofService", ProofApi(parts.work, calendar, settings.export_folder)),
             _servicer(migration_grpc, "BalanceMigrationService", BalanceMigrationApi(parts.work, calendar)),
         ),
         background=(sending.keep_sending,) if settings.timed_work else (),

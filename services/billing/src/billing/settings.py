@@ -15,6 +15,9 @@ class BillingSettings(ServiceSettings):
     payment_channel_seconds: float = Field(
         3.0, gt=0, le=5, description="How long a payment provider is waited for; it is asked again later."
     )
+    export_folder: Path | None = Field(
+        None, description="Folder below which closed days are exported as Parquet files; without it they are not."
+    )
     cycle_anchor_day: int = Field(
         1, ge=0, le=31, description="Day of the month on which cycles of months begin; 0 is the day of each order."
     )

@@ -22,7 +22,10 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
-from billing.store.tables import METADATA
+from billing.store.tables import CHARGES, METADATA
+
+# What was charged on a day is found without a cost to charging.
+Index("charges_occurred", CHARGES.c.occurred_at, postgresql_using="brin")
 
 BOOK_DAYS = Table(
     "book_days",

@@ -98,6 +98,11 @@ async def day_for_update(connection: AsyncConnection) -> BookDay | None:
     return _day(rows[0]) if rows else None
 
 
+async def closing(connection: AsyncConnection) -> bool:
+    """Whether a day is being closed."""
+    return bool(await fetch(connection, "SELECT FROM book_days WHERE closed_at IS NULL"))
+
+
 async def last_closed_day(connection: AsyncConnection) -> BookDay | None:
     """The newest day that is closed."""
     rows = await fetch(connection, _LAST_DAY)

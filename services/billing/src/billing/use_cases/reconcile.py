@@ -7,7 +7,6 @@ from chassis.work import Transaction
 
 from billing.domain.difference import DifferenceId, DifferenceResolved, FoundDifference, difference_not_found
 from billing.domain.reconcile import ImportRecords, Reconciled
-from billing.domain.snapshot import day_not_closed
 from billing.store import Connection
 from billing.store.day_books import next_portion
 from billing.store.difference import add_resolution, find_difference, list_differences
@@ -18,8 +17,8 @@ from billing.store.reconcile import (
     compare_records,
     find_unbooked,
 )
-from billing.store.snapshot import find_closed_day
 from billing.use_cases.difference import note_differences
+from billing.use_cases.export import check_closed
 
 
 class ResolveDifference(NamedTuple):
@@ -38,9 +37,7 @@ async def import_records(transaction: Transaction, wanted: ImportRecords) -> int
 async def reconcile_day(transaction: Transaction, day: date) -> Reconciled:
     """Compares a day, portion by portion of its accounts. Refuses DayNotClosed. What is found is noted once."""
     connection = transaction.connection
-    closed = await find_closed_day(connection, day)
-    if closed is None:
-        raise day_not_closed(day)
+    closed = await check_closed(connection, day)
     compared, found = 0, []
     portion = await next_portion(connection, closed, None)
     while portion is not None:

@@ -4,12 +4,21 @@ from datetime import datetime
 from typing import NamedTuple
 
 from chassis.calendar import Calendar
+from chassis.money import check_currency
 from chassis.paging import Page
 from chassis.work import Transaction
 
 from billing.domain.snapshot import DayClosed, Snapshot, day_from_text, next_day
 from billing.store import Connection
-from billing.store.snapshot import begin_day, close_round, day_for_update, end_day, last_closed_day, list_snapshots
+from billing.store.snapshot import (
+    begin_day,
+    close_round,
+    closing,
+    day_for_update,
+    end_day,
+    last_closed_day,
+    list_snapshots,
+)
 
 ACCOUNTS_PER_ROUND = 5000
 
@@ -46,12 +55,17 @@ async def close_days(
     return Closing(tuple(snapshots), more=True)
 
 
+async def days_to_close(connection: Connection, as_of: datetime, calendar: Calendar) -> bool:
+    """Whether a day that has ended by `as_of` is not closed yet."""
+    return await closing(connection) or next_day(await last_closed_day(connection), as_of, calendar) is not None
+
+
 async def snapshots_page(connection: Connection, currency: str, page: Page) -> list[Snapshot]:
     """One more than the page holds, the newest day first."""
     before = None
     if page.after is not None:
         day, _, of = page.after.partition(" ")
-        before = day_from_text("page_token", day), of
+        before = day_from_text("page_token", day), check_currency("page_token", of)
     return await list_snapshots(connection, currency, before=before, limit=page.wanted)
 
 
