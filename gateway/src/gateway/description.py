@@ -33,6 +33,7 @@ TAGS = [
     {"name": "billing", "description": "Accounts, recharges, statements and bills."},
     {"name": "catalog", "description": "Products, versions of their prices, and discounts by tier."},
     {"name": "orders", "description": "Orders, and subscriptions changed and cancelled in mid-cycle."},
+    {"name": "balance migration", "description": "Earmarked balances that become one: plans and their runs."},
     {"name": "payments", "description": "Payments through channels, stored means of payment, automatic top-up."},
     {"name": "touchpoint", "description": "Offers at touchpoints, contacts and partners' webhooks."},
     {"name": "campaign", "description": "The catalogue, campaigns and decisions."},

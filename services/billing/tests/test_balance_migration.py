@@ -24,12 +24,14 @@ from billing.domain.balance_migration import (
     decide,
 )
 from billing.domain.movement import GiftTerms
+from billing.jobs import timed
 from billing.use_cases.balance_migration import advance_run
 from chassis.calendar import Calendar
 from chassis.database import async_url
 from chassis.errors import InvalidArgument
 from chassis.money import AMOUNT_MAX
 from chassis.testing import Database
+from chassis.timed import do_round
 from chassis.work import Transaction, Work
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -316,6 +318,15 @@ async def test_a_round_that_is_killed_is_done_again_and_nothing_twice(
     assert (await migrating.through(most=2)).run.proven
     assert await balance(work) == 0
     assert await billing.proof() == []
+
+
+async def test_a_run_goes_on_by_itself(work: Work, migrating: Migrating) -> None:
+    (timed_work,) = (each for each in timed(CALENDAR) if each.name == "migrate balances")
+    assert not await do_round(work, timed_work), "nothing is under way"
+    await migrating.start()
+    while await do_round(work, timed_work):
+        pass
+    assert (await migrating.progress()).run.proven
 
 
 async def test_nothing_is_known_of_it(migrating: Migrating) -> None:

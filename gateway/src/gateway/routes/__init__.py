@@ -2,6 +2,7 @@
 
 from gateway.routes import (
     activities,
+    balance_migrations,
     benefits,
     billing,
     callbacks,
@@ -47,6 +48,7 @@ ROUTERS = [
         merchants,
         shop,
         billing,
+        balance_migrations,
         catalog,
         orders,
         payments,
