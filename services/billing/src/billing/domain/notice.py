@@ -12,10 +12,9 @@ from typing import NamedTuple
 
 from chassis.money import Money
 
-from billing.domain.account import Account
+from billing.domain.account import Account, BalanceParts
 from billing.domain.bill import Bill, BillKind, BillState
 from billing.domain.movement import MovementKind
-from billing.domain.parts import BalanceParts
 from billing.domain.payment import Payment
 from billing.domain.reckoning import Reckoned
 

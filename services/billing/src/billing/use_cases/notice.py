@@ -11,8 +11,8 @@ from billing.domain.plan import plan_at
 from billing.store import Connection
 from billing.store import reckoning as reckonings
 from billing.store.account import find_account
+from billing.store.balance import parts
 from billing.store.notice import documents_of, movements_since_back, pending_of, renewals_of
-from billing.store.parts import parts
 from billing.store.plan import plans_since
 
 

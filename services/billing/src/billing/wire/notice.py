@@ -56,7 +56,7 @@ def notice_to_proto(of: NoticeOf, layout: Layout) -> notice_pb2.PaymentNotice:
         account_id=of.account.account_id,
         customer_id=of.account.customer_id,
         as_of=to_proto(of.as_of),
-        balance=balance_parts_to_proto(of.balance),
+        balance=balance_parts_to_proto(of.balance, of.as_of),
         threshold=None if of.threshold is None else money_to_proto(of.threshold),
         lines=[_line_to_proto(line, layout) for line in notice.lines],
         cut=notice.cut,
