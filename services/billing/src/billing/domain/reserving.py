@@ -1,4 +1,4 @@
-"""What an order asks the member service to set aside for it, and what that answers: coupons by item, points by worth."""
+"""What an order asks the member service to set aside, and what that answers: coupons by item, points by worth."""
 
 from datetime import datetime
 from typing import NamedTuple, Protocol
