@@ -10,15 +10,18 @@ from chassis.embedded import NatsServer
 from chassis.testing.serving import Serving
 from chassis.times import to_proto
 from google.protobuf.message import Message
-from touchstone.billing.v1 import billing_events_pb2
+from touchstone.billing.v1 import account_events_pb2, billing_events_pb2
 from touchstone.common.v1.common_pb2 import Money
 
 from services.member.tests.factories import RECORDED_AT, day, enrolled, rows, scalar, told
 
 
-def recharged(amount_minor: int, *, at: datetime, customer_id: str = "c-1") -> billing_events_pb2.AccountRecharged:
-    """A recharge that billing tells."""
+def recharged(
+    amount_minor: int, *, at: datetime, customer_id: str = "c-1", transaction_id: str = ""
+) -> billing_events_pb2.AccountRecharged:
+    """A recharge that billing tells; without a transaction it is named by its event."""
     return billing_events_pb2.AccountRecharged(
+        transaction_id=transaction_id,
         account_id="a-1",
         customer_id=customer_id,
         amount=Money(minor_units=amount_minor, currency="CNY"),
@@ -27,15 +30,44 @@ def recharged(amount_minor: int, *, at: datetime, customer_id: str = "c-1") -> b
     )
 
 
-def charged(amount_minor: int, *, at: datetime, customer_id: str = "c-1") -> billing_events_pb2.AccountCharged:
-    """A charge that billing tells."""
+def charged(
+    amount_minor: int, *, at: datetime, customer_id: str = "c-1", charge_id: str = ""
+) -> billing_events_pb2.AccountCharged:
+    """A charge that billing tells; without an id it is named by its event."""
     return billing_events_pb2.AccountCharged(
-        charge_id="x-1",
+        charge_id=charge_id,
         account_id="a-1",
         customer_id=customer_id,
         amount=Money(minor_units=amount_minor, currency="CNY"),
         occurred_at=to_proto(at),
         account_version=1,
+    )
+
+
+def reversed_part(part: int, *, at: datetime, number: int) -> account_events_pb2.RechargeReversed:
+    """So much of a recharge of 100 yuan is taken back."""
+    return account_events_pb2.RechargeReversed(
+        transaction_id=f"recharge_reversal:{number}",
+        recharge_transaction_id="recharge:1",
+        account_id="a-1",
+        customer_id="c-1",
+        amount=Money(minor_units=part, currency="CNY"),
+        recharge_amount=Money(minor_units=100_00, currency="CNY"),
+        occurred_at=to_proto(at),
+    )
+
+
+def refunded_part(part: int, *, at: datetime, number: int) -> account_events_pb2.ChargeRefunded:
+    """So much of a charge of 60 yuan is given back."""
+    return account_events_pb2.ChargeRefunded(
+        refund_id=f"r-{number}",
+        transaction_id=f"charge_refund:{number}",
+        charge_id="x-1",
+        account_id="a-1",
+        customer_id="c-1",
+        amount=Money(minor_units=part, currency="CNY"),
+        charge_amount=Money(minor_units=60_00, currency="CNY"),
+        occurred_at=to_proto(at),
     )
 
 
@@ -120,3 +152,41 @@ async def test_a_malformed_event_is_put_aside_and_its_neighbours_are_handled(ser
     assert [event_id for event_id, _ in letters] == ["bad-amount", "bad-id", "bad-zero"]
     assert "amount.minor_units" in letters[0][1]
     assert "customer_id" in letters[1][1]
+
+
+async def test_what_is_given_back_takes_its_points_back_once(served: Serving, billing: Billing) -> None:
+    await enrolled(served.work, "c-1")
+    for again in range(2):
+        await billing.tell(recharged(100_00, at=day(1), transaction_id="recharge:1"), event_id="e-1", again=again)
+        await billing.tell(charged(60_00, at=day(1), charge_id="x-1"), event_id="e-2", again=again)
+        await billing.tell(reversed_part(25_01, at=day(2), number=1), event_id="e-3", again=again)
+        await billing.tell(refunded_part(10_00, at=day(2), number=1), event_id="e-4", again=again)
+        await served.settle()
+    assert await balance(served) == 100 + 60 - 25 - 10
+    await billing.tell(reversed_part(74_99, at=day(3), number=2), event_id="e-5")
+    await billing.tell(refunded_part(50_00, at=day(3), number=2), event_id="e-6")
+    await served.settle()
+    assert await balance(served) == 0
+    assert await told(served.work, "PointsReversed") == 4
+
+
+async def test_what_is_given_back_may_be_heard_of_first(served: Serving, billing: Billing) -> None:
+    await enrolled(served.work, "c-1")
+    await billing.tell(reversed_part(40_00, at=day(2), number=1), event_id="e-1")
+    await billing.tell(refunded_part(60_00, at=day(2), number=1), event_id="e-2")
+    await served.settle()
+    await billing.tell(recharged(100_00, at=day(1), transaction_id="recharge:1"), event_id="e-3")
+    await billing.tell(charged(60_00, at=day(1), charge_id="x-1"), event_id="e-4")
+    await served.settle()
+    assert await balance(served) == 60
+
+
+async def test_more_than_was_paid_is_not_given_back(served: Serving, billing: Billing) -> None:
+    await enrolled(served.work, "c-1")
+    await billing.tell(recharged(100_00, at=day(1), transaction_id="recharge:1"), event_id="e-1")
+    await billing.tell(reversed_part(100_01, at=day(2), number=1), event_id="too-much")
+    await billing.tell(reversed_part(0, at=day(2), number=2), event_id="nothing")
+    await served.settle()
+    assert await balance(served) == 100
+    letters = await rows(served.work, "SELECT event_id FROM dead_letters ORDER BY 1")
+    assert letters == [("nothing",), ("too-much",)]

@@ -1,4 +1,5 @@
-"""What the member service listens to: payments that billing tells of, which earn points, and facts of its own."""
+"""What the member service listens to: payments that billing tells of, which earn points, what is given back of them,
+and facts of its own."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -6,7 +7,7 @@ from functools import partial
 from chassis.calendar import Calendar
 from chassis.consumers import Delivery, Handlers
 from chassis.work import Transaction
-from touchstone.billing.v1 import billing_events_pb2
+from touchstone.billing.v1 import account_events_pb2, billing_events_pb2
 from touchstone.member.v1 import care_events_pb2, member_events_pb2, program_events_pb2
 
 from member.domain.membership import MemberId
@@ -16,10 +17,16 @@ from member.use_cases.memberships import give_up_late_points
 from member.use_cases.occasions import reward_care, reward_occasions
 from member.use_cases.progress import count_earnings
 from member.use_cases.registrations import leave_activities
+from member.use_cases.taking_back import take_back
 from member.use_cases.tiers import judge_customers
 from member.wire.earning_events import care_from_delivery, enrolments_from_deliveries, upgrades_from_deliveries
 from member.wire.memberships import changed_customers_from_deliveries
-from member.wire.points import order_from_delivery, recharge_from_delivery
+from member.wire.points import (
+    charge_refunded_from_delivery,
+    order_from_delivery,
+    recharge_from_delivery,
+    recharge_reversed_from_delivery,
+)
 from member.wire.tasks import earning_from_delivery
 
 
@@ -38,6 +45,20 @@ async def on_account_charged(
 ) -> None:
     """An order earns points at the rate of the tier held then, and by the rules that acted then; one of zero none."""
     await reward_payments(transaction, [order_from_delivery(delivery) for delivery in deliveries], calendar)
+
+
+async def on_recharge_reversed(
+    transaction: Transaction, deliveries: Sequence[Delivery[account_events_pb2.RechargeReversed]]
+) -> None:
+    """A recharge that is taken back takes its share of the points back that it gave, also when it is heard of first."""
+    await take_back(transaction, [recharge_reversed_from_delivery(delivery) for delivery in deliveries])
+
+
+async def on_charge_refunded(
+    transaction: Transaction, deliveries: Sequence[Delivery[account_events_pb2.ChargeRefunded]]
+) -> None:
+    """A charge that is given back takes its share of the points back that it gave, also when it is heard of first."""
+    await take_back(transaction, [charge_refunded_from_delivery(delivery) for delivery in deliveries])
 
 
 async def on_customer_registered(
@@ -94,6 +115,8 @@ def handlers(calendar: Calendar) -> Handlers:
     listening = Handlers()
     listening.on(billing_events_pb2.AccountRecharged, partial(on_account_recharged, calendar=calendar))
     listening.on(billing_events_pb2.AccountCharged, partial(on_account_charged, calendar=calendar))
+    listening.on(account_events_pb2.RechargeReversed, on_recharge_reversed)
+    listening.on(account_events_pb2.ChargeRefunded, on_charge_refunded)
     listening.on(member_events_pb2.CustomerRegistered, on_customer_registered)
     listening.on(member_events_pb2.TierChanged, partial(on_tier_changed, calendar=calendar))
     listening.on(program_events_pb2.MemberLeft, on_member_left)

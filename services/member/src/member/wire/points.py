@@ -11,13 +11,16 @@ from chassis.errors import InvalidArgument
 from chassis.ids import check_id, check_request_id, named_id
 from chassis.money import Money
 from ledger import EntryRecord, HoldNotFound
-from touchstone.billing.v1 import billing_events_pb2
+from touchstone.billing.v1 import account_events_pb2, billing_events_pb2
+from touchstone.common.v1 import common_pb2
 from touchstone.member.v1 import member_pb2, points_pb2
 from touchstone.member.v1 import points_service_pb2 as points_pb
 
+from member.domain.pending import Refund
 from member.domain.points import HoldEnd, PointsBalance, PointsKind
 from member.use_cases.earning import AwardPoints, Booked, RewardPayment
 from member.use_cases.spending import ConfirmHold, Expired, HoldPoints, ReleaseHold
+from member.use_cases.taking_back import TakeBack
 from member.wire.customers import customer_id_from_proto
 from member.wire.earned import earn_class_from_proto, parts_to_proto
 from member.wire.memberships import holder_from_proto
@@ -160,6 +163,22 @@ def order_from_delivery(delivery: Delivery[billing_events_pb2.AccountCharged]) -
     return _payment(delivery, delivery.message, PointsKind.EARN_ORDER)
 
 
+def recharge_reversed_from_delivery(delivery: Delivery[account_events_pb2.RechargeReversed]) -> TakeBack:
+    """What is to be taken back of a recharge's points, or InvalidArgument for an event that cannot say it."""
+    message = delivery.message
+    return _take_back(
+        delivery, message, message.transaction_id, of=message.recharge_transaction_id, paid=message.recharge_amount
+    )
+
+
+def charge_refunded_from_delivery(delivery: Delivery[account_events_pb2.ChargeRefunded]) -> TakeBack:
+    """What is to be taken back of a charge's points, or InvalidArgument for an event that cannot say it."""
+    message = delivery.message
+    return _take_back(
+        delivery, message, message.transaction_id, of=f"charge:{message.charge_id}", paid=message.charge_amount
+    )
+
+
 def _hold_end(use_case: str, request: points_pb.ConfirmHoldRequest | points_pb.ReleaseHoldRequest) -> HoldEnd:
     hold_id = check_id("hold_id", request.hold_id)
     if ":" in hold_id:  # a fee or an order of the shop: held by the service itself, which ends it itself
@@ -177,9 +196,35 @@ def _payment(
     kind: PointsKind,
 ) -> RewardPayment:
     return RewardPayment(
-        source=f"{delivery.source}:{delivery.event_id}",
+        source=f"{delivery.source}:{_name_of(message) or delivery.event_id}",
         customer_id=customer_id_from_proto(message.customer_id),
         kind=kind,
         amount=Money(message.amount.minor_units, message.amount.currency),
         occurred_at=times.from_proto(message.occurred_at, "occurred_at"),
+    )
+
+
+def _name_of(message: billing_events_pb2.AccountRecharged | billing_events_pb2.AccountCharged) -> str:
+    """The payment as billing names it also when it gives it back."""
+    if isinstance(message, billing_events_pb2.AccountRecharged):
+        return message.transaction_id
+    return f"charge:{message.charge_id}" if message.charge_id else ""
+
+
+def _take_back(
+    delivery: Delivery[account_events_pb2.RechargeReversed] | Delivery[account_events_pb2.ChargeRefunded],
+    message: account_events_pb2.RechargeReversed | account_events_pb2.ChargeRefunded,
+    refund_id: str,
+    *,
+    of: str,
+    paid: common_pb2.Money,
+) -> TakeBack:
+    return TakeBack(
+        Refund(
+            f"{delivery.source}:{refund_id or delivery.event_id}",
+            f"{delivery.source}:{of}",
+            paid_minor=paid.minor_units,
+            refunded_minor=message.amount.minor_units,
+            occurred_at=times.from_proto(message.occurred_at, "occurred_at"),
+        )
     )
