@@ -31,6 +31,7 @@ TAGS = [
     {"name": "merchants", "description": "Alliance merchants, members' codes, sales and settlements."},
     {"name": "shop", "description": "The rewards shop: items, stock and orders."},
     {"name": "billing", "description": "Accounts, recharges, statements and bills."},
+    {"name": "accounts", "description": "What a balance consists of: gifts, credit limits, and who pays."},
     {"name": "catalog", "description": "Products, versions of their prices, and discounts by tier."},
     {"name": "orders", "description": "Orders, and subscriptions changed and cancelled in mid-cycle."},
     {"name": "balance migration", "description": "Earmarked balances that become one: plans and their runs."},

@@ -1,6 +1,7 @@
 """The routes, a module for each room of the interface."""
 
 from gateway.routes import (
+    accounts,
     activities,
     balance_migrations,
     benefits,
@@ -48,6 +49,7 @@ ROUTERS = [
         merchants,
         shop,
         billing,
+        accounts,
         balance_migrations,
         catalog,
         orders,

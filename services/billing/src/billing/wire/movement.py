@@ -26,6 +26,7 @@ def recharge_from_proto(request: account_pb.RechargeRequest) -> Recharge:
         amount=money_from_proto(request.amount),
         channel=channel_from_proto(request.channel),
         occurred_at=from_proto(request.occurred_at, "occurred_at"),
+        external_id=check_id("external_id", request.external_id) if request.external_id else "",
     )
 
 
