@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from billing.store import Connection
 from billing.use_cases.proof import prove
 from chassis import clock
 from chassis.testing.serving import Serving
@@ -211,4 +212,9 @@ class Paying:
     async def broken(self) -> list[Any]:
         """The claims about billing's data that do not hold."""
         async with self.served.work.reading() as connection:
-            return [check for check in await prove(connection) if not check.holds]
+            return await self.broken_in(connection)
+
+    @staticmethod
+    async def broken_in(connection: Connection) -> list[Any]:
+        """The same, as a transaction sees it."""
+        return [check for check in await prove(connection) if not check.holds]

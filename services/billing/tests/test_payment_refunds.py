@@ -72,6 +72,7 @@ async def test_a_declined_refund_frees_what_was_set_aside(paying: Paying) -> Non
 
     assert await paying.balance() == -50_00, "the provider gave it all the same: it is owed"
     assert (await paying.payment(payment.payment_id)).refunded == cny(50_00)
+    assert await paying.broken() == []
 
 
 async def test_refunds_and_charge_backs_together_do_not_pass_the_payment(paying: Paying) -> None:
@@ -133,6 +134,7 @@ async def test_a_charge_back_of_what_was_spent_is_owed(paying: Paying) -> None:
     (told,) = await paying.told(payment_events_pb2.PaymentChargedBack)
     assert (told.amount, told.owed) == (cny(50_00), cny(30_00))
     assert (await paying.payment(payment.payment_id)).charged_back == cny(50_00)
+    assert await paying.broken() == []
 
 
 async def test_a_charge_back_crosses_the_threshold_as_a_debit_does(paying: Paying) -> None:

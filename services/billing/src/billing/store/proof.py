@@ -9,7 +9,15 @@ from chassis.proof import Check
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from billing.store import account_proof, bill_proof, charging_proof, migration_proof, notice_proof
+from billing.store import (
+    account_proof,
+    bill_proof,
+    charging_proof,
+    migration_proof,
+    notice_proof,
+    order_proof,
+    payment_proof,
+)
 from billing.store.balance import BALANCE_PREFIX, LEDGER
 
 _OFFENDERS_SHOWN = 10
@@ -18,9 +26,11 @@ _OFFENDERS_SHOWN = 10
 _RULES = (
     *bill_proof.RULES,
     *charging_proof.RULES,
+    *order_proof.RULES,
     *notice_proof.RULES,
     *migration_proof.RULES,
     *account_proof.RULES,
+    *payment_proof.RULES,
 )
 
 
