@@ -23,7 +23,9 @@ from billing.domain.wish import Charge
 from billing.settings import BillingSettings
 from billing.use_cases import account as accounts
 from billing.use_cases import wish
+from billing.use_cases.plan import put_bill_plan
 from billing.wire import FACTS
+from billing.wire.plan import plan_from_proto
 from billing.wire.movement import charged_to_proto
 from chassis import outbox
 from chassis.calendar import Calendar
@@ -75,11 +77,6 @@ ROUND = "R#"
 # Counters of the sample that pgbench's variables stand for.
 VERSION, BALANCE = 700_000_007, 900_000_000_009
 _STAND = text("UPDATE ledger_accounts SET version = :version, balance = :balance WHERE id LIKE :id")
-_PLAN = text("""
-INSERT INTO bill_plans (plan_id, display_name, currency, threshold_minor, target_balance_minor, due_days, revision,
-                        recorded_at)
-VALUES (:plan_id, 'Basic', 'CNY', 5000, 10000, 14, 1, :recorded_at)
-""")
 
 
 def run() -> list[dict[str, object]]:
@@ -139,8 +136,7 @@ async def _script(database: Database, nats_url: str) -> str:
     engine = open_engine(BillingSettings(**values), "billing")
     work = Work(engine, FACTS, now=lambda: JANUARY)
     names = [f"{number}-{client}" for number in range(ROUNDS) for client in range(PGBENCH_CLIENTS)]
-    async with engine.begin() as connection:
-        await connection.execute(_PLAN, {"plan_id": PLAN, "recorded_at": JANUARY})
+    await work.run(partial(put_bill_plan, wanted=plan_from_proto(_basic())))
     for name in [*names, f"{ROUND}-{CLIENT}"]:
         await work.run(partial(_open, name=name))
     async with engine.begin() as connection:
@@ -185,10 +181,7 @@ async def open_accounts(channel: grpc.aio.Channel, count: int) -> None:
     """Accounts `a-0` … on a plan, with money."""
     bills: Any = bill_grpc.BillServiceStub(channel)
     money: Any = account_grpc.AccountServiceStub(channel)
-    plan = billing_pb2.BillPlan(
-        plan_id=PLAN, display_name="Basic", threshold=_cny(5000), target_balance=_cny(10000), due_days=14
-    )
-    await bills.PutBillPlan(bill_pb.PutBillPlanRequest(request_id="plan", plan=plan))
+    await bills.PutBillPlan(bill_pb.PutBillPlanRequest(request_id="plan", plan=_basic()))
     for first in range(0, count, 1000):
         names = [f"a-{number}" for number in range(first, min(first + 1000, count))]
         opening = [
@@ -209,6 +202,12 @@ async def open_accounts(channel: grpc.aio.Channel, count: int) -> None:
 
 
 _NUMBERS = itertools.count()
+
+
+def _basic() -> billing_pb2.BillPlan:
+    return billing_pb2.BillPlan(
+        plan_id=PLAN, display_name="Basic", threshold=_cny(5000), target_balance=_cny(10000), due_days=14
+    )
 
 
 def _cny(minor_units: int) -> common_pb2.Money:

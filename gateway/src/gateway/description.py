@@ -32,6 +32,7 @@ TAGS = [
     {"name": "shop", "description": "The rewards shop: items, stock and orders."},
     {"name": "billing", "description": "Accounts, recharges, statements and bills."},
     {"name": "accounts", "description": "What a balance consists of: gifts, credit limits, and who pays."},
+    {"name": "charges", "description": "Charges with how they came about, reservations and usage."},
     {"name": "catalog", "description": "Products, versions of their prices, and discounts by tier."},
     {"name": "orders", "description": "Orders, and subscriptions changed and cancelled in mid-cycle."},
     {"name": "balance migration", "description": "Earmarked balances that become one: plans and their runs."},

@@ -166,7 +166,7 @@ class Movement(NamedTuple):
     @property
     def transaction_id(self) -> TransactionId:
         """The ledger's name for it, made from the cause, so that one cause is booked once."""
-        return TransactionId(f"{self.kind}:{self.identity}")
+        return TransactionId(f"{self.kind.value}:{self.identity}")
 
     @property
     def booked(self) -> bool:
@@ -275,11 +275,15 @@ class Moved(NamedTuple):
     @property
     def amount(self) -> Money:
         """How much was moved in all, without sign."""
+        if len(self.shares) == 1:
+            return self.shares[0].amount
         return self._sum(share.amount for share in self.shares)
 
     @property
     def gift(self) -> Money:
         """How much of it was gift credit."""
+        if len(self.shares) == 1:
+            return self.shares[0].gift
         return self._sum(share.gift for share in self.shares)
 
     @property
