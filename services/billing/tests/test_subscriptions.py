@@ -4,9 +4,12 @@ import asyncio
 from typing import Any
 
 import pytest
+from chassis.database import async_url
 from chassis.rpc.errors import from_status
+from chassis.testing import Database
 from chassis.testing.serving import Serving
 from sqlalchemy import text
+from sqlalchemy.ext.asyncio import create_async_engine
 from touchstone.billing.v1 import account_pb2, catalog_pb2, order_pb2
 from touchstone.billing.v1 import account_service_pb2 as account_pb
 from touchstone.billing.v1 import bill_service_pb2 as bill_pb
@@ -246,3 +249,32 @@ async def test_an_open_bill_is_credited_with_the_balance_of_a_change(served: Ser
     assert [bill.amount for bill in bills] == [cny(31_94), cny(95_81)]
     assert bills[1].remaining == cny(63_87)
     assert await Billing(served.work).proof() == []
+
+
+DAMAGE = {
+    "the lines of a reckoning sum to its total": (
+        "UPDATE reckoning_lines SET amount_minor = amount_minor + 1 WHERE line = 1"
+    ),
+    "a charge of an order or a cycle was what its reckoning comes to": "UPDATE reckonings SET total_minor = 1",
+    "an order that was placed has a charge of its account for each of its items, and no other has any": (
+        "UPDATE orders SET charge_ids = charge_ids || 'another'::text"
+    ),
+    "a subscription stands as the last of its steps says, and none is missing": (
+        "UPDATE subscriptions SET revision = revision + 1"
+    ),
+    "the cycle that a subscription paid last was charged to its account, and so much": (
+        "UPDATE subscriptions SET cycle_charged_minor = cycle_charged_minor + 1"
+    ),
+}
+
+
+@pytest.mark.parametrize("claim", DAMAGE)
+async def test_the_proof_sees_damage(served: Serving, fresh: Database, claim: str) -> None:
+    await subscribed(served)
+    owner = create_async_engine(async_url(fresh.owner_url))
+    async with owner.begin() as connection:
+        for table in ("reckonings", "reckoning_lines"):
+            await connection.execute(text(f"ALTER TABLE {table} DISABLE TRIGGER USER"))
+        await connection.execute(text(DAMAGE[claim]))
+    await owner.dispose()
+    assert claim in [check.claim for check in await Billing(served.work).proof()]
