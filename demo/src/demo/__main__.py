@@ -15,6 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from demo.checks import judge, look
 from demo.desk import open_desk
+from demo.household import judge_household, play, show_household
 from demo.partner import listening
 from demo.platform import reached
 from demo.purchases import PurchaseFile, read_purchases
@@ -26,8 +27,8 @@ app = cyclopts.App(name="demo", help="Replay real purchases through the whole pl
 # The replay's members pay, shop and look at offers in 1997 and 1998, with tokens of their own.
 _REPLAYED = {"TOUCHSTONE_MEMBER_TIME_BACK_SECONDS": str(100 * 365 * 86_400)}
 _ENVIRONMENT = {
-    "billing": _REPLAYED,
     # Business time is the replay's: what the calendar asks for is asked for week by week.
+    "billing": _REPLAYED | {"TOUCHSTONE_TIMED_WORK": "false"},
     "member": _REPLAYED | {"TOUCHSTONE_TIMED_WORK": "false"},
     # Seconds instead of hours, so that a webhook which failed is tried again before the report.
     "touchpoint": _REPLAYED
@@ -68,8 +69,10 @@ async def run(file: PurchaseFile, data: Path) -> bool:
             replayed = await replay(touchstone, file, purchases, lambda n: progress.advance(task, n))
         seconds = clock.monotonic() - started
         seen = await look(touchstone)
+        household = await play(touchstone)
     show(console, replayed, seen, partner, seconds=seconds)
-    return show_verdicts(console, judge(file, replayed, seen, partner))
+    show_household(console, household)
+    return show_verdicts(console, [*judge(file, replayed, seen, partner), *judge_household(household)])
 
 
 def _bar(console: Console) -> Progress:

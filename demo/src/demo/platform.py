@@ -12,7 +12,9 @@ from chassis.rpc.client import open_channel
 from local import SERVICES, Platform
 from touchstone.billing.v1 import account_service_pb2_grpc as account_grpc
 from touchstone.billing.v1 import bill_service_pb2_grpc as bill_grpc
+from touchstone.billing.v1 import catalog_service_pb2_grpc as catalog_grpc
 from touchstone.billing.v1 import charging_service_pb2_grpc as charging_grpc
+from touchstone.billing.v1 import order_service_pb2_grpc as order_grpc
 from touchstone.campaign.v1 import campaign_service_pb2_grpc as campaign
 from touchstone.common.v1 import operations_service_pb2 as operations
 from touchstone.common.v1 import operations_service_pb2_grpc
@@ -48,6 +50,8 @@ class Touchstone:
     accounts: Any
     charging: Any
     bills: Any
+    catalog: Any
+    orders: Any
     campaigns: Any
     decisions: Any
     touchpoints: Any
@@ -93,6 +97,8 @@ async def reached(platform: Platform) -> AsyncIterator[Touchstone]:
             accounts=account_grpc.AccountServiceStub(channels["billing"]),
             charging=charging_grpc.ChargingServiceStub(channels["billing"]),
             bills=bill_grpc.BillServiceStub(channels["billing"]),
+            catalog=catalog_grpc.CatalogServiceStub(channels["billing"]),
+            orders=order_grpc.OrderServiceStub(channels["billing"]),
             campaigns=campaign.CampaignServiceStub(channels["campaign"]),
             decisions=campaign.DecisionServiceStub(channels["campaign"]),
             touchpoints=touchpoint.TouchpointServiceStub(channels["touchpoint"]),
