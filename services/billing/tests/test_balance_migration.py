@@ -166,6 +166,8 @@ async def test_a_run_books_every_balance_once_and_proves_it(work: Work, billing:
     assert booked["b-1"] == "migration:run-1/b-1"
     assert [booked[each] for each in ("b-3", "b-4", "b-7")] == [None, None, None]
     assert await scalar(work, "SELECT count(*) FROM ledger_lots WHERE remaining = 1667 AND priority = 7") == 1
+    named = "SELECT count(*) FROM gifts WHERE gift_id = 'migration:run-1/b-2' AND reason = 'promotion'"
+    assert await scalar(work, named) == 1
     told = "SELECT count(*) FROM outbox WHERE event_type = 'touchstone.billing.v1.BalanceMigrated'"
     assert await scalar(work, told) == 3
     assert await scalar(work, "SELECT count(*) FROM outbox WHERE event_type LIKE '%AccountRecharged'") == 0

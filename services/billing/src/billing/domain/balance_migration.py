@@ -15,8 +15,18 @@ from chassis.errors import AlreadyExists, FieldViolation, NotFound, Refusal
 from chassis.money import AMOUNT_MAX, Money, check_currency
 from chassis.violations import count_violations, range_violations, refuse_any, repeat_violations
 
+from billing.domain.gift import PRIORITY_MAX, Gift
 from billing.domain.ids import AccountId, TransactionId
-from billing.domain.movement import OCCURRED_BEFORE, Credit, GiftTerms, Movement, MovementKind, Shortfall, Undo
+from billing.domain.movement import (
+    OCCURRED_BEFORE,
+    Credit,
+    GiftTerms,
+    Moved,
+    Movement,
+    MovementKind,
+    Shortfall,
+    Undo,
+)
 
 MigrationPlanId = NewType("MigrationPlanId", str)
 MigrationRunId = NewType("MigrationRunId", str)
@@ -26,7 +36,6 @@ RULES_MAX = 100
 BALANCES_MAX = 5_000
 RATE_MAX = 1_000_000
 GIFT_DAYS_MAX = 36_500
-PRIORITY_MAX = 1_000
 
 
 class MigrationPlanNotFound(NotFound):
@@ -310,6 +319,22 @@ def migration(run: MigrationRun, item: Item) -> Movement:
         note=balance.earmark,
         occurred_at=run.occurred_at,
         about={"run_id": run.run_id, "balance_id": balance.balance_id},
+    )
+
+
+def gift_of(item: Item, moved: Moved) -> Gift:
+    """The gift that a balance became, as gifts are looked at; it is called after its earmark."""
+    terms = item.decision.terms
+    assert terms is not None
+    return Gift(
+        gift_id=moved.movement.transaction_id,
+        account_id=item.balance.account_id,
+        lot=moved.account_version,
+        granted=moved.amount,
+        remaining=moved.amount,
+        terms=terms,
+        reason=item.balance.earmark,
+        granted_at=moved.movement.occurred_at,
     )
 
 

@@ -18,8 +18,11 @@ RULES = (
         """
         SELECT coalesce(g.gift_id, credit.source) FROM gifts g
         FULL JOIN (SELECT e.source, e.account_id, e.account_version, e.amount FROM ledger_entries e
-                   JOIN ledger_transactions t ON t.source = e.source AND t.kind = 'gift'
-                   WHERE e.account_version IS NOT NULL) AS credit ON credit.source = g.gift_id
+                   JOIN ledger_transactions t ON t.source = e.source AND t.kind IN ('gift', 'migration')
+                   WHERE e.account_version IS NOT NULL AND (t.kind = 'gift' OR EXISTS (
+                       SELECT FROM ledger_lots l
+                       WHERE l.account_id = e.account_id AND l.account_version = e.account_version))
+                   ) AS credit ON credit.source = g.gift_id
         WHERE g.gift_id IS NULL OR credit.source IS NULL OR credit.amount <> g.granted_minor
            OR credit.account_id <> :prefix || g.account_id OR credit.account_version <> g.lot""",
     ),

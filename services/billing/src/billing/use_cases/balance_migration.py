@@ -37,6 +37,7 @@ from billing.domain.balance_migration import (
     TakenBack,
     Why,
     decide,
+    gift_of,
     migration,
     plan_not_found,
     proves,
@@ -48,6 +49,7 @@ from billing.domain.migration_facts import balance_migrated
 from billing.domain.movement import Moved, check_occurred_at
 from billing.store import Connection
 from billing.store import balance_migration as store
+from billing.store.gift import add_gifts
 from billing.store.migration_item import add_items, add_taken_back, items_to_undo, list_lines
 from billing.use_cases.movement import apply_movements
 
@@ -280,17 +282,21 @@ async def _book(transaction: Transaction, run: MigrationRun, items: Sequence[Ite
     coming = [item for item in items if item.decision.new_minor]
     outcomes = await apply_movements(transaction, [migration(run, item) for item in coming], calendar)
     by_balance = {item.balance.balance_id: each for item, each in zip(coming, outcomes, strict=True)}
-    booked = []
-    for item in items:
-        outcome = by_balance.get(item.balance.balance_id)
-        if isinstance(outcome, Refusal):
-            booked.append(item._replace(decision=Decision(None, refused=outcome.reason)))
-            continue
-        if outcome is not None:
+    booked = [_booked(item, by_balance.get(item.balance.balance_id)) for item in items]
+    gifts = []
+    for item, outcome in zip(coming, outcomes, strict=True):
+        if isinstance(outcome, Moved):
             transaction.emit(balance_migrated(run, item, outcome))
-        transaction_id = outcome.transaction_id if outcome else None
-        booked.append(item._replace(transaction_id=transaction_id, applied=item.decision.refused is None))
+            gifts += [gift_of(item, outcome)] if item.decision.terms else []
+    await add_gifts(transaction.connection, gifts, transaction.recorded_at)
     return booked
+
+
+def _booked(item: Item, outcome: Moved | Refusal | None) -> Item:
+    if isinstance(outcome, Refusal):
+        return item._replace(decision=Decision(None, refused=outcome.reason))
+    transaction_id = outcome.transaction_id if outcome else None
+    return item._replace(transaction_id=transaction_id, applied=item.decision.refused is None)
 
 
 async def _undo(transaction: Transaction, run: MigrationRun, calendar: Calendar, most: int) -> int:
