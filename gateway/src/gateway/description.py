@@ -31,6 +31,8 @@ TAGS = [
     {"name": "merchants", "description": "Alliance merchants, members' codes, sales and settlements."},
     {"name": "shop", "description": "The rewards shop: items, stock and orders."},
     {"name": "billing", "description": "Accounts, recharges, statements and bills."},
+    {"name": "bills", "description": "Bill plans, bills and how accounts stand with them."},
+    {"name": "notices", "description": "Payment notices and statements; closed days, exports and differences."},
     {"name": "accounts", "description": "What a balance consists of: gifts, credit limits, and who pays."},
     {"name": "charges", "description": "Charges with how they came about, reservations and usage."},
     {"name": "catalog", "description": "Products, versions of their prices, and discounts by tier."},

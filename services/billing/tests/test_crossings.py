@@ -8,9 +8,6 @@ import pytest
 from billing.domain.bill import Bill, BillAlreadyPaid, BillClosed, BillKind, BillState
 from billing.domain.ids import AccountId, PlanId
 from billing.domain.movement import (
-    Billing as BillingOf,
-)
-from billing.domain.movement import (
     Act,
     Credit,
     Debit,
@@ -21,6 +18,9 @@ from billing.domain.movement import (
     Movement,
     MovementKind,
     Undo,
+)
+from billing.domain.movement import (
+    Billing as BillingOf,
 )
 from billing.domain.plan import BillCycle
 from billing.domain.threshold import CrossingCause
@@ -62,9 +62,7 @@ async def billing(work: Work) -> Billing:
     return made
 
 
-def movement(
-    act: Credit | Debit | Limit | Undo, kind: MovementKind = MovementKind.CHARGE, **changed: object
-) -> Movement:
+def movement(act: Act, kind: MovementKind = MovementKind.CHARGE, **changed: object) -> Movement:
     """A movement of the account."""
     return Movement(new_id(), ACCOUNT, kind, act, "why", OCCURRED_AT)._replace(**changed)  # type: ignore[arg-type]
 
@@ -93,7 +91,7 @@ async def told(billing: Billing) -> Counter[str]:
 
 
 async def test_gift_credit_that_expires_crosses(billing: Billing) -> None:
-    await applied(billing, movement(Credit(cny(30_00), GiftTerms(OCCURRED_AT + HOUR)), MovementKind.GIFT))
+    await applied(billing, movement(Credit(cny(30_00), GiftTerms(OCCURRED_AT + HOUR)), MovementKind.RECHARGE))
     await applied(billing, movement(Limit(cny(0)), MovementKind.CREDIT_LIMIT))
     await billing.put_plan(a_plan(110_00, 150_00))
     assert await bills(billing) == []
