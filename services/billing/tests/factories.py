@@ -117,9 +117,7 @@ def payment(bill_id: str, *, customer_id: str | None = None) -> PayBill:
     )
 
 
-def a_bill(
-    bill_id: str = "bill-1", *, number: int = 1, amount: int = 60_00, due_at: datetime = OCCURRED_AT
-) -> Bill:
+def a_bill(bill_id: str = "bill-1", *, number: int = 1, amount: int = 60_00, due_at: datetime = OCCURRED_AT) -> Bill:
     """An open bill."""
     return Bill(
         bill_id=BillId(bill_id),

@@ -13,8 +13,8 @@ from chassis.times import to_proto
 from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 from sqlalchemy import text
+from touchstone.billing.v1 import account_pb2, charging_pb2, charging_service_pb2
 from touchstone.billing.v1 import account_service_pb2 as account_pb
-from touchstone.billing.v1 import charging_pb2, charging_service_pb2
 from touchstone.billing.v1 import usage_service_pb2 as pb
 
 from services.billing.tests.calls import AT, Calls, boss, cny, member, opened, recharged, refused
@@ -170,6 +170,18 @@ async def test_what_cannot_be_charged_is_kept_as_rejected(served: Serving, calls
     assert (await send(calls, recording("r-8", account_id="poor", quantity=1)))[0].reason == "INSUFFICIENT_BALANCE"
     wrong = await refused(calls.usage.RecordUsage, recording("r-9", account_id="poor", corrects_usage_id="r-2"))
     assert wrong.reason == "USAGE_WAS_REJECTED"
+    await proven(served)
+
+
+async def test_others_pay_for_usage_of_their_families(served: Serving, calls: Calls) -> None:
+    payer = account_pb2.Payer(payer_account_id=ACCOUNT, families=["phone"])
+    paid = account_pb.PutPayersRequest(request_id="payers", account_id="poor", payers=[payer], occurred_at=AT)
+    await calls.accounts.PutPayers(paid)
+    (standing,) = await send(calls, recording("u-1", account_id="poor", quantity=100))
+    assert (await balance(calls), await balance(calls, "poor")) == (90_00, 1_00)
+    (corrected,) = await send(calls, recording("u-2", account_id="poor", quantity=40, corrects_usage_id="u-1"))
+    assert (standing.amount, corrected.amount) == (cny(10_00), cny(-6_00))
+    assert (await balance(calls), await balance(calls, "poor")) == (96_00, 1_00)
     await proven(served)
 
 

@@ -14,6 +14,7 @@ from billing.domain.account import Account, AccountState
 from billing.domain.ids import AccountId, ChargeId, ProductId
 from billing.domain.movement import Billing, Debit, Moved, Movement, MovementKind
 from billing.domain.order_facts import subscription_changed
+from billing.domain.payer import Bearing
 from billing.domain.product import Product
 from billing.domain.proration import Cycle
 from billing.domain.rating import rate_cycle
@@ -27,6 +28,7 @@ from billing.store.recurring import Due, due_subscriptions, note_refused
 from billing.store.subscription import Step, find_subscriptions, set_subscriptions
 from billing.store.usage import close_month
 from billing.use_cases.movement import apply_movements, lock_accounts
+from billing.use_cases.payer import choose_payers
 from billing.use_cases.rating import discount_book, price_book
 
 ROUND = 2_000
@@ -92,7 +94,7 @@ async def run_recurring(transaction: Transaction, wanted: RunRecurring, calendar
     await keeping.keep(ended, "ended with its cycle")
     await keeping.keep(rested, "account suspended")
     cycles = await _cycles(connection, due.going_on, products, wanted.as_of, calendar)
-    movements = [each.movement for each in cycles]
+    movements = await _borne(transaction, cycles, products, accounts, calendar)
     outcomes = await apply_movements(transaction, movements, calendar, accounts=accounts)
     charged = [each for each, outcome in zip(cycles, outcomes, strict=True) if isinstance(outcome, Moved)]
     await reckonings.add(connection, [each.reckoned for each in charged], transaction.recorded_at)
@@ -155,6 +157,30 @@ def _movement(subscription: Subscription, product: Product, reckoned: Reckoned, 
         billing=Billing.DUE,
         about={"product_id": product.product_id, "subscription_id": subscription.subscription_id},
     )
+
+
+async def _borne(
+    transaction: Transaction,
+    cycles: Sequence[_Cycle],
+    products: Mapping[ProductId, Product],
+    accounts: Mapping[AccountId, Account],
+    calendar: Calendar,
+) -> list[Movement]:
+    """The charges, with who pays them before the account itself."""
+    bearings = [
+        Bearing(
+            each.subscription.account_id,
+            each.reckoned.reckoning.total_minor,
+            products[each.subscription.product_id].family,
+            each.movement.occurred_at,
+        )
+        for each in cycles
+    ]
+    payers = await choose_payers(transaction, accounts, bearings, calendar)
+    return [
+        each.movement._replace(act=Debit(Money(bearing.amount_minor, each.subscription.currency), paying))
+        for each, bearing, paying in zip(cycles, bearings, payers, strict=True)
+    ]
 
 
 async def _refuse(

@@ -33,6 +33,7 @@ from billing.store.usage import (
 )
 from billing.use_cases.account import owned_account
 from billing.use_cases.movement import apply_movements, lock_accounts
+from billing.use_cases.payer import choose_payers
 from billing.use_cases.rating import price_book
 from billing.use_cases.refund_charge import Refunded, keep_refunds
 from billing.use_cases.usage_batch import Decided, Scene, UsageBatch, counted_under, month_of, versions_of
@@ -54,7 +55,7 @@ async def record_usage(
     scene = await _scene(transaction.connection, wanted, accounts, calendar)
     batch = UsageBatch(scene, calendar)
     chosen = [batch.decide(each) for each in wanted]
-    decided = [each for each in chosen if isinstance(each, Decided)]
+    decided = await _borne(transaction, [each for each in chosen if isinstance(each, Decided)], accounts, calendar)
     movements = [movement for each in decided for movement in each.movements]
     outcomes = iter(await apply_movements(transaction, movements, calendar, accounts=accounts))
     booked = [[next(outcomes) for _ in each.movements] for each in decided]
@@ -118,6 +119,15 @@ async def _scene(
         charges=await charges_taken(connection, [each.charge_id for each in corrected if each.charge_id]),
         closed=await closed_months(connection, {month_of(each, calendar) for each in wanted}),
     )
+
+
+async def _borne(
+    transaction: Transaction, decided: Sequence[Decided], accounts: Mapping[AccountId, Account], calendar: Calendar
+) -> list[Decided]:
+    """With who pays for the charges, where others do."""
+    bearings = [each.bearing for each in decided if each.bearing is not None]
+    payers = iter(await choose_payers(transaction, accounts, bearings, calendar))
+    return [each if each.bearing is None else each.paid_by(next(payers)) for each in decided]
 
 
 async def _keep(transaction: Transaction, decided: Sequence[Decided], counters: Mapping[CounterKey, Counter]) -> None:

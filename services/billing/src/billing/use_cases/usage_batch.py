@@ -14,6 +14,7 @@ from billing.domain.account import Account, account_not_found
 from billing.domain.charge_refund import ChargeTaken, Refunding
 from billing.domain.ids import AccountId, ChargeId
 from billing.domain.movement import Billing, Credit, Debit, Movement, MovementKind, insufficient_balance
+from billing.domain.payer import Bearing
 from billing.domain.price import Price
 from billing.domain.product import Product, ProductKind
 from billing.domain.rating import reckon_usage
@@ -58,6 +59,13 @@ class Decided(NamedTuple):
     movements: tuple[Movement, ...] = ()
     refund: Refunding | None = None
     reckoned: Reckoned | None = None
+    bearing: Bearing | None = None
+
+    def paid_by(self, payers: tuple[AccountId, ...]) -> "Decided":
+        """With who pays its charge before its own account."""
+        (movement,) = self.movements
+        assert isinstance(movement.act, Debit), "only a charge is paid by others"
+        return self._replace(movements=(movement._replace(act=movement.act._replace(payers=payers)),))
 
     @property
     def recorded(self) -> Recorded:
@@ -189,7 +197,9 @@ class UsageBatch:
             occurred_at=usage.occurred_at,
         )
         reckoned = _reckoned(charge_id, usage, rated)
-        return Decided(replace(standing, charge_id=charge_id), month, (movement,), reckoned=reckoned)
+        bearing = Bearing(usage.account_id, rated.cost_minor, rated.product.family, usage.occurred_at)
+        standing = replace(standing, charge_id=charge_id)
+        return Decided(standing, month, (movement,), reckoned=reckoned, bearing=bearing)
 
     def _given_back(
         self, standing: UsageStanding, original: UsageStanding | None, account: Account, month: date
