@@ -96,6 +96,8 @@ class Site:
             "jwks": str(self.folder.jwks),
             "service_token_file": str(self.folder.token_file(name)),
             "payment_channels_file": str(self.folder.payment_channels),
+            # What is played on one machine lies in the year past: its days stay open for it.
+            "close_days_after_hours": str(24 * 400),
             "nats_url": self.addresses.nats_url,
             "metrics_port": str(self.addresses.ports[f"{name}.metrics"]),
             **{f"{service}_target": self.addresses.grpc(service) for service in SERVICES},

@@ -1,5 +1,6 @@
 """Billing's composition root: `python -m billing serve` and `python -m billing migrate`."""
 
+from datetime import timedelta
 from types import ModuleType
 
 from chassis.calendar import Calendar
@@ -56,7 +57,7 @@ def build(parts: Parts[BillingSettings]) -> Served:
             _servicer(migration_grpc, "BalanceMigrationService", BalanceMigrationApi(parts.work, calendar)),
         ),
         background=(sending.keep_sending,) if settings.timed_work else (),
-        timed=timed(calendar),
+        timed=timed(calendar, close_after=timedelta(hours=settings.close_days_after_hours)),
         prove=prove,
     )
 

@@ -1,12 +1,14 @@
 """What the calendar asks of billing: gift credit expires, and the books are sealed."""
 
 from collections.abc import Awaitable, Callable, Sequence
+from datetime import timedelta
 
 from chassis.calendar import Calendar
 from chassis.timed import Timed
 from chassis.work import Transaction
 from ledger.sealing import sealing
 
+from billing.domain.snapshot import GRACE
 from billing.store.balance import LEDGER
 from billing.use_cases import expiry
 from billing.use_cases.balance_migration import advance_run
@@ -14,6 +16,7 @@ from billing.use_cases.day_threshold import refresh_thresholds
 from billing.use_cases.due_bills import issue_due_bills
 from billing.use_cases.overdue import run_overdue_steps
 from billing.use_cases.recurring import RunRecurring, run_recurring
+from billing.use_cases.snapshot import close_days
 from billing.use_cases.top_up import run_top_ups
 
 _SOON = 5.0
@@ -84,7 +87,16 @@ def charging_cycles(calendar: Calendar) -> Callable[[Transaction], Awaitable[boo
     return charge_cycles
 
 
-def timed(calendar: Calendar) -> Sequence[Timed]:
+def closing_days(calendar: Calendar, after: timedelta) -> Callable[[Transaction], Awaitable[bool]]:
+    """Whole days are closed, so long after their end."""
+
+    async def close_day(transaction: Transaction) -> bool:
+        return (await close_days(transaction, transaction.recorded_at - after, calendar)).more
+
+    return close_day
+
+
+def timed(calendar: Calendar, *, close_after: timedelta = GRACE) -> Sequence[Timed]:
     """Everything that is done by itself."""
     return [
         Timed("expire gifts", _MINUTE, expiring_gifts(calendar)),
@@ -94,5 +106,6 @@ def timed(calendar: Calendar) -> Sequence[Timed]:
         Timed("chase overdue bills", _MINUTE, chasing(calendar)),
         Timed("follow the spend", _MINUTE, following_spend(calendar)),
         Timed("charge cycles", _MINUTE, charging_cycles(calendar)),
+        Timed("close days", _MINUTE, closing_days(calendar, close_after)),
         sealing(LEDGER),
     ]

@@ -18,6 +18,9 @@ class BillingSettings(ServiceSettings):
     export_folder: Path | None = Field(
         None, description="Folder below which closed days are exported as Parquet files; without it they are not."
     )
+    close_days_after_hours: int = Field(
+        1, ge=0, le=24 * 500, description="How long after its end a day is closed; what comes later counts as late."
+    )
     cycle_anchor_day: int = Field(
         1, ge=0, le=31, description="Day of the month on which cycles of months begin; 0 is the day of each order."
     )
