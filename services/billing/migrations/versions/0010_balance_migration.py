@@ -94,12 +94,11 @@ CREATE TABLE balance_migration_undos (
 
 _HELD = """
 CREATE TABLE held_tiers (
-    customer_id text NOT NULL,
-    program_id text NOT NULL,
-    person_id text NOT NULL,
-    tier_id text NOT NULL,
+    customer_id text PRIMARY KEY,
+    program_ids text[] NOT NULL,
+    tier_ids text[] NOT NULL,
     revision bigint NOT NULL,
-    PRIMARY KEY (customer_id, program_id, person_id)
+    CONSTRAINT held_tiers_pairs CHECK (cardinality(program_ids) = cardinality(tier_ids))
 )
 """
 

@@ -30,6 +30,7 @@ from billing.api.sending import Sending
 from billing.api.top_up import TopUpApi
 from billing.api.usage import UsageApi
 from billing.channels import open_channels
+from billing.consumers import handlers
 from billing.jobs import timed
 from billing.settings import BillingSettings
 from billing.use_cases.proof import prove
@@ -38,7 +39,7 @@ from billing.wire import FACTS
 
 
 def build(parts: Parts[BillingSettings]) -> Served:
-    """Puts billing together. It listens to no events."""
+    """Puts billing together."""
     settings, calendar = parts.settings, Calendar(parts.settings.zone)
     channels = open_channels(settings.payment_channels_file, timeout_seconds=settings.payment_channel_seconds)
     sending = Sending(parts.work, channels, calendar)
@@ -57,6 +58,7 @@ def build(parts: Parts[BillingSettings]) -> Served:
             _servicer(migration_grpc, "BalanceMigrationService", BalanceMigrationApi(parts.work, calendar)),
         ),
         background=(sending.keep_sending,) if settings.timed_work else (),
+        handlers=handlers(),
         timed=timed(calendar, close_after=timedelta(hours=settings.close_days_after_hours)),
         prove=prove,
     )

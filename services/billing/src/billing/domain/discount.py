@@ -9,7 +9,7 @@ from chassis.errors import FieldViolation
 from chassis.money import MAX_BASIS_POINTS
 from chassis.violations import count_violations, range_violations, refuse_any, repeat_violations
 
-from billing.domain.ids import DiscountId
+from billing.domain.ids import CustomerId, DiscountId
 from billing.domain.product import Product
 
 SCOPE_MAX = 100
@@ -20,6 +20,14 @@ class HeldTier(NamedTuple):
 
     program_id: str
     tier_id: str
+
+
+class TiersHeld(NamedTuple):
+    """What a customer as a whole holds, as the member service says; `revision` rises with every change."""
+
+    customer_id: CustomerId
+    tiers: tuple[HeldTier, ...]
+    revision: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""Tables of balance migration: plans, the balances loaded, runs and what they did; and the tiers that members hold."""
+"""Tables of balance migration: plans, the balances loaded, runs and what they did."""
 
 from sqlalchemy import (
     BigInteger,
@@ -117,14 +117,4 @@ BALANCE_MIGRATION_UNDOS = Table(
         ["run_id", "balance_id"], ["balance_migration_items.run_id", "balance_migration_items.balance_id"]
     ),
     CheckConstraint("taken_minor >= 0 AND kept_minor >= 0", name="balance_migration_undos_signs"),
-)
-
-HELD_TIERS = Table(
-    "held_tiers",
-    METADATA,
-    Column("customer_id", Text, primary_key=True),
-    Column("program_id", Text, primary_key=True),
-    Column("person_id", Text, primary_key=True, doc="empty for the customer as a whole"),
-    Column("tier_id", Text, nullable=False),
-    Column("revision", BigInteger, nullable=False, doc="of the membership: what comes later and is older is dropped"),
 )

@@ -50,7 +50,7 @@ async def rate_basket(connection: Connection, account: Account, basket: Basket, 
     PriceNotFound, ProductKindDiffers, and items that do not suit their product."""
     keys = {(item.product_id, account.currency, basket.at) for item in basket.items}
     book = await price_book(connection, keys)
-    discounts = await discount_book(connection, {})
+    discounts = await discount_book(connection, {account.customer_id})
     day = sale.calendar.day_of(basket.at)
     bought = []
     for place, item in enumerate(basket.items):

@@ -18,6 +18,7 @@ from billing.store import Connection
 from billing.store.account import find_account
 from billing.store.catalog import find_products
 from billing.store.discount import all_discounts
+from billing.store.held_tier import held_tiers
 from billing.store.price import Wanted, prices_at, units_before
 
 
@@ -88,6 +89,7 @@ async def quote_usage(connection: Connection, wanted: UsageWish, calendar: Calen
     return Reckoned("", wanted.occurred_at, reckoning)
 
 
-async def discount_book(connection: Connection, held: Mapping[CustomerId, Collection[HeldTier]]) -> DiscountBook:
-    """What customers get by the tiers that they hold."""
+async def discount_book(connection: Connection, customer_ids: Collection[CustomerId]) -> DiscountBook:
+    """What customers get by the tiers that they hold now."""
+    held = await held_tiers(connection, customer_ids)
     return DiscountBook(await all_discounts(connection) if held else (), held)

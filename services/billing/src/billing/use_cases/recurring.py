@@ -133,7 +133,7 @@ async def _cycles(
     begins = {cycle.start: calendar.start_of(cycle.start) for cycle in cycles}
     at = [begins[cycle.start] for cycle in cycles]
     book = await price_book(connection, {(e.product_id, e.currency, t) for e, t in zip(due, at, strict=True)})
-    discounts = await discount_book(connection, {})
+    discounts = await discount_book(connection, {each.customer_id for each in due})
     found = []
     for subscription, cycle, instant in zip(due, cycles, at, strict=True):
         product = products[subscription.product_id]

@@ -128,7 +128,7 @@ async def change_subscription(transaction: Transaction, wanted: ChangeSubscripti
     debit = await _debit(transaction, held, exchange, charge_id, sale.calendar)
     up = Billing.SUPPLEMENT if net_minor > 0 else Billing.PLAIN
     movements = [refunding.movement(billing) for refunding, billing in refunds]
-    moved = await apply_whole(transaction, [*movements, debit._replace(billing=up)], sale.calendar)
+    moved = await apply_whole(transaction, [*movements, debit._replace(billing=up, billed_minor=net_minor)], sale.calendar)
     changed = held.subscription.changed(exchange.product.product_id, exchange.quantity, exchange.cycle.anchor_day)
     changed = changed.charged(exchange.cycle.cycle, charge_id, new_minor)
     step = Step("changed", wanted.occurred_at, transaction.recorded_at)
@@ -200,7 +200,8 @@ async def _exchange(connection: Connection, held: _Held, wanted: ChangeSubscript
     day = max(sale.calendar.day_of(at), subscription.cycle_start)
     same = product.cadence == old.cadence
     anchored = subscription.cycle_from(product.cadence, day, same=same, month_anchor=sale.month_anchor)
-    discount = (await discount_book(connection, {})).best(product, account.customer_id, at)
+    discounts = await discount_book(connection, {account.customer_id})
+    discount = discounts.best(product, account.customer_id, at)
     price, stretch = book.price(product_id, account.currency, at), anchored.cycle.stretch
     reckoning = rate_cycle(product, price, quantity=quantity, stretch=stretch, discount=discount)
     check_amount(reckoning, "quantity")
