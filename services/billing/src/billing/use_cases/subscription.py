@@ -128,7 +128,8 @@ async def change_subscription(transaction: Transaction, wanted: ChangeSubscripti
     debit = await _debit(transaction, held, exchange, charge_id, sale.calendar)
     up = Billing.SUPPLEMENT if net_minor > 0 else Billing.PLAIN
     movements = [refunding.movement(billing) for refunding, billing in refunds]
-    moved = await apply_whole(transaction, [*movements, debit._replace(billing=up, billed_minor=net_minor)], sale.calendar)
+    charging = debit._replace(billing=up, billed_minor=net_minor)
+    moved = await apply_whole(transaction, [*movements, charging], sale.calendar)
     changed = held.subscription.changed(exchange.product.product_id, exchange.quantity, exchange.cycle.anchor_day)
     changed = changed.charged(exchange.cycle.cycle, charge_id, new_minor)
     step = Step("changed", wanted.occurred_at, transaction.recorded_at)
