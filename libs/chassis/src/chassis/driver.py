@@ -25,7 +25,10 @@ async def fetch(connection: AsyncConnection, sql: str, *arguments: object) -> Se
     try:
         with telemetry.statement(sql):
             return await driver.fetch(sql, *arguments)
-    except asyncpg.PostgresError as error:
+    except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
+        if driver.is_closed():
+            # What SQLAlchemy does not see fail it would give back to the pool, to fail for everybody after.
+            await connection.exec_driver_sql("SELECT")
         kind = IntegrityError if isinstance(error, asyncpg.IntegrityConstraintViolationError) else DBAPIError
         raise kind(sql, None, error) from error
 
