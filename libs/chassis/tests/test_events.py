@@ -344,6 +344,34 @@ async def test_a_full_outbox_leaves_in_its_order_from_the_first_event_on(
     assert await _in_stream(nats, 2500) == [f"e-{n}" for n in range(2500)]
 
 
+async def test_what_the_broker_would_hang_up_on_keeps_nothing_else_back(
+    probe: Serving, store: Database, nats: NatsServer, keys: Keys
+) -> None:
+    """As where the broker was given a smaller bound after the event was stored."""
+    settings = settings_of(store, nats, keys)
+    engine = engines.open_engine(settings, "filler")
+    for n, size in enumerate([1, 2**20, 2**20 - 200, 1]):
+        row = {"id": f"e-{n}", "type": TYPE, "subject": SUBJECT, "payload": bytes(size), "at": WHEN}
+        async with engine.begin() as connection:
+            await connection.execute(text(_TOO_MUCH), row)
+    await engine.dispose()
+
+    async def others_left() -> bool:
+        return await rows(store, "SELECT event_id FROM outbox WHERE published_at IS NULL ORDER BY id") == [
+            ("e-1",),
+            ("e-2",),
+        ]
+
+    await until(others_left, "what is small enough was published")
+    assert probe.running.broker.connected
+    assert await _in_stream(nats, 2) == ["e-0", "e-3"]
+
+
+_TOO_MUCH = """
+INSERT INTO outbox (event_id, event_type, subject, aggregate_id, payload, occurred_at, recorded_at)
+VALUES (:id, :type, :subject, 'a-1', :payload, :at, :at)
+"""
+
 _FILL = """
 INSERT INTO outbox (event_id, event_type, subject, aggregate_id, payload, occurred_at, recorded_at)
 SELECT 'e-' || n, :type, :subject, 'a-1', decode('0a0163', 'hex'), :at, :at

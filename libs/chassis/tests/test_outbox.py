@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import pytest
-from chassis.outbox import encode_fact
+from chassis.outbox import _PORTION_BYTES, _portions, _Row, encode_fact
 from touchstone.billing.v1.billing_events_pb2 import AccountCharged
 
 
@@ -34,3 +34,11 @@ def test_a_fact_without_a_form_fails_its_transaction() -> None:
 def test_a_fact_that_the_broker_would_never_take_fails_its_transaction() -> None:
     with pytest.raises(ValueError, match="the broker takes"):
         encode_fact(FACTS, Said("x" * 1024 * 1024), "")
+
+
+def test_no_portion_is_more_than_the_broker_takes_in_time() -> None:
+    sizes = [1, _PORTION_BYTES - 1, 1, 5, _PORTION_BYTES + 1, 7]
+    event = encode_fact(FACTS, Said("short"), "")
+    rows = [_Row(n, *event._replace(payload=bytes(size)), event.occurred_at, 0) for n, size in enumerate(sizes)]
+    assert [[row.id for row in portion] for portion in _portions(rows)] == [[0, 1], [2, 3], [4], [5]]
+    assert [list(portion) for portion in _portions(rows[:1])] == [rows[:1]]

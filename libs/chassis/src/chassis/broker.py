@@ -17,10 +17,10 @@ import structlog
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.js import JetStreamContext
-from nats.js.api import AckPolicy, ConsumerConfig, DiscardPolicy, StorageType, StreamConfig
+from nats.js.api import AckPolicy, ConsumerConfig, DiscardPolicy, Header, StorageType, StreamConfig
 
 from chassis import clock
-from chassis.ingest import BatchesNotEnabled, Ingest, Publication
+from chassis.ingest import BatchesNotEnabled, Ingest, Publication, publication_bytes
 from chassis.settings import ServiceSettings
 
 _log = structlog.get_logger(__name__)
@@ -110,10 +110,13 @@ class Broker:
                 return
 
     async def publish(self, subject: str, payload: bytes, headers: Mapping[str, str]) -> asyncio.Future[Any]:
-        """Sends; the future ends with the broker's acknowledgement, or never: callers bound their wait."""
-        return await self._jetstream.publish_async(
-            subject, payload, stream=stream_of(subject), headers=dict(headers), wait_stall=1.0
-        )
+        """Sends; the future ends with the broker's acknowledgement, or never: callers bound their wait. MaxPayloadError
+        for what the broker would hang up on."""
+        named = {**headers, Header.EXPECTED_STREAM.value: stream_of(subject)}
+        lines = "".join(f"{name}: {value}\r\n" for name, value in named.items())
+        if publication_bytes(Publication(subject, lines, payload)) > self._client.max_payload:
+            raise nats.errors.MaxPayloadError
+        return await self._jetstream.publish_async(subject, payload, headers=named, wait_stall=1.0)
 
     async def publish_batch(self, messages: Sequence[Publication], *, timeout_seconds: float) -> bool:
         """Whether the broker has taken every message of one stream: if not, each is to be published by itself, to learn

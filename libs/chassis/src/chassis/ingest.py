@@ -29,6 +29,12 @@ class Publication(NamedTuple):
     payload: bytes
 
 
+def publication_bytes(message: Publication) -> int:
+    """What counts against the broker's `max_payload`. It hangs up on a client that sends more, and nats-py, which looks
+    at the payload alone, then never calls again."""
+    return len(_head(message.headers)) + len(message.payload)
+
+
 class BatchesNotEnabled(Exception):
     """The stream takes no batches: it was made by an older release, or by somebody else."""
 
@@ -44,6 +50,8 @@ class Ingest:
     async def publish(self, messages: Sequence[Publication], *, timeout_seconds: float) -> bool:
         """Whether the broker has taken every message; TimeoutError when it did not say. Unless it has, any of them may
         be stored or not: to publish them again is safe, as long as their ids are the same."""
+        if any(publication_bytes(message) > self._client.max_payload for message in messages):
+            return False
         if self._replies is None:
             self._replies = await self._client.subscribe(f"{self._inbox}.>")
         batch = new_id()
@@ -72,7 +80,11 @@ def _commands(inbox: str, messages: Sequence[Publication]) -> bytes:
     last = len(messages)
     for number, (subject, headers, payload) in enumerate(messages, start=1):
         operation = _COMMIT if number == last else _START if number == 1 else _APPEND
-        head = f"NATS/1.0\r\n{headers}\r\n".encode()
+        head = _head(headers)
         reply = f"{inbox}.{_FLOW}.fail.{number}.{operation}.$FI"
         parts += (f"HPUB {subject} {reply} {len(head)} {len(head) + len(payload)}\r\n".encode(), head, payload, b"\r\n")
     return b"".join(parts)
+
+
+def _head(headers: str) -> bytes:
+    return f"NATS/1.0\r\n{headers}\r\n".encode()

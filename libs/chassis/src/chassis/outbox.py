@@ -6,7 +6,7 @@ what was not acknowledged is published again. Rows are read by state and not by 
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple, Protocol
@@ -29,6 +29,8 @@ _log = structlog.get_logger(__name__)
 _POLL_SECONDS = 0.1
 _BATCH = 1000
 _ACK_SECONDS = 5.0
+# What goes to the broker at once, and is to be taken within the seconds above.
+_PORTION_BYTES = 16 * 1024 * 1024
 # The broker takes messages of a mebibyte, headers included.
 _PAYLOAD_BYTES_MAX = 1024 * 1024 - 16 * 1024
 
@@ -199,14 +201,21 @@ class Relay:
         for row in rows:
             by_stream.setdefault(stream_of(row.subject), []).append(row)
         for of_stream in by_stream.values():
-            messages = [Publication(row.subject, self._headers(row), row.payload) for row in of_stream]
-            try:
+            published += await self._publish_to_one_stream(of_stream)
+        return published
+
+    async def _publish_to_one_stream(self, rows: Sequence[_Row]) -> list[int]:
+        """Portion after portion, until the broker falls silent."""
+        published: list[int] = []
+        try:
+            for portion in _portions(rows):
+                messages = [Publication(row.subject, self._headers(row), row.payload) for row in portion]
                 if await self._broker.publish_batch(messages, timeout_seconds=_ACK_SECONDS):
-                    published += [row.id for row in of_stream]
+                    published += [row.id for row in portion]
                 else:
-                    published += await self._publish_each(of_stream)
-            except (TimeoutError, nats.errors.Error):
-                _log.warning("broker did not say whether it has taken a batch", events=len(of_stream))
+                    published += await self._publish_each(portion)
+        except (TimeoutError, nats.errors.Error):
+            _log.warning("broker did not say whether it has taken a batch", events=len(rows) - len(published))
         return published
 
     async def _publish_each(self, rows: Sequence[_Row]) -> list[int]:
@@ -236,6 +245,17 @@ class Relay:
             f"ce-source: {self._service}\r\nce-subject: {aggregate_id}\r\n"
             f"ce-time: {occurred_at.isoformat()}\r\nce-recordedtime: {recorded_at.isoformat()}\r\n{trace}"
         )
+
+
+def _portions(rows: Sequence[_Row]) -> Iterator[Sequence[_Row]]:
+    """Rows that the broker can take in the time it is given: what it did not take in time, it would never take."""
+    first = size = 0
+    for index, row in enumerate(rows):
+        if size and size + len(row.payload) > _PORTION_BYTES:
+            yield rows[first:index]
+            first, size = index, 0
+        size += len(row.payload)
+    yield rows[first:]
 
 
 def _named(headers: str) -> dict[str, str]:
