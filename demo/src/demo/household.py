@@ -27,6 +27,7 @@ from demo.scenario import CURRENCY, PLAN_ID
 CUSTOMER, ACCOUNT = "c-household", "a-household"
 _ORDERED = datetime(1998, 8, 10, 12, tzinfo=UTC)
 _CANCELLED = _ORDERED + timedelta(days=10)
+_SINCE = to_proto(_ORDERED - timedelta(days=30))
 # 22 of the month's 31 days are left, 11 of them are used.
 _MONTH_MINOR, _CHARGED_MINOR, _USED_MINOR = 62_00, 44_00, 22_00
 
@@ -43,6 +44,7 @@ class Household:
 async def play(touchstone: Touchstone) -> Household:
     """Sells and takes back, and waits until everybody has heard of it."""
     await _prepare(touchstone)
+    await _sell(touchstone)
     item = order_pb2.OrderItem(product_id="tv", subscription_id="tv-household", subscriber_id="living-room")
     ordered = await touchstone.orders.PlaceOrder(
         orders.PlaceOrderRequest(
@@ -94,13 +96,12 @@ def judge_household(household: Household) -> list[Verdict]:
 
 
 async def _prepare(touchstone: Touchstone) -> None:
-    """The household with 100.00 in its account, and television by the month."""
-    since = to_proto(_ORDERED - timedelta(days=30))
+    """The household with 100.00 in its account."""
     customer = member_pb2.Customer(
         customer_id=CUSTOMER,
         kind=member_pb2.CUSTOMER_KIND_HOUSEHOLD,
         display_name="Household",
-        registered_at=since,
+        registered_at=_SINCE,
     )
     await touchstone.customers.UpsertCustomer(
         customer_pb.UpsertCustomerRequest(request_id="customer-household", customer=customer)
@@ -112,7 +113,7 @@ async def _prepare(touchstone: Touchstone) -> None:
             customer_id=CUSTOMER,
             currency=CURRENCY,
             plan_id=PLAN_ID,
-            occurred_at=since,
+            occurred_at=_SINCE,
         )
     )
     await touchstone.accounts.Recharge(
@@ -121,9 +122,13 @@ async def _prepare(touchstone: Touchstone) -> None:
             account_id=ACCOUNT,
             amount=_money(100_00),
             channel="counter",
-            occurred_at=since,
+            occurred_at=_SINCE,
         )
     )
+
+
+async def _sell(touchstone: Touchstone) -> None:
+    """Television by the month."""
     product = catalog_pb2.Product(
         product_id="tv",
         display_name="Television",
@@ -134,7 +139,7 @@ async def _prepare(touchstone: Touchstone) -> None:
     )
     await touchstone.catalog.PutProduct(catalog_service.PutProductRequest(request_id="product-tv", product=product))
     price = catalog_pb2.Price(
-        product_id="tv", currency=CURRENCY, effective_from=since, amount=_money(_MONTH_MINOR), tax_basis_points=800
+        product_id="tv", currency=CURRENCY, effective_from=_SINCE, amount=_money(_MONTH_MINOR), tax_basis_points=800
     )
     await touchstone.catalog.PutPrice(catalog_service.PutPriceRequest(request_id="price-tv", price=price))
 
