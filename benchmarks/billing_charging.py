@@ -25,8 +25,8 @@ from billing.use_cases import account as accounts
 from billing.use_cases import wish
 from billing.use_cases.plan import put_bill_plan
 from billing.wire import FACTS
-from billing.wire.plan import plan_from_proto
 from billing.wire.movement import charged_to_proto
+from billing.wire.plan import plan_from_proto
 from chassis import outbox
 from chassis.calendar import Calendar
 from chassis.database import open_engine
