@@ -8,6 +8,7 @@ from chassis.errors import Refusal
 from chassis.work import Work
 from hypothesis import given
 from hypothesis import strategies as st
+from ledger import NotReversible, ReversalExceedsOriginal
 from member.domain.customer import CustomerId, CustomerNotFound
 from member.domain.earning_rule import Caps, Rate
 from member.domain.membership import Holder
@@ -19,6 +20,7 @@ from member.domain.spending import ReversalShortfall
 from member.domain.streak import Milestone, SignedDays
 from member.domain.task import TaskKind, TaskPeriod
 from member.use_cases.merging import carry_late_points
+from member.use_cases.reversing import Reversed, ReversePoints, reverse_many
 
 from services.member.tests import earning
 from services.member.tests.activity_steps import activity, published, register
@@ -91,6 +93,23 @@ async def test_what_is_spent_of_it_is_missing_or_owed_as_the_rules_say(work: Wor
     assert ([each.points for each in less.undone], less.reversed_points) == ([-10], 100)
     more = await reverse(work, owed, on=13, shortfall=ReversalShortfall.NEGATIVE)
     assert ([each.points for each in more.undone], await balance(work)) == ([-30], (-30, 0))
+    await prove(work)
+
+
+async def test_what_is_refused_beside_others_brings_nothing_back(work: Work) -> None:
+    await enrolled(work, "c-1", "c-2")
+    theirs = await earned(work, 250, "c-2")
+    spent = await spend(work, 40, holder=Holder(OTHER, GENERAL), on=3)
+    given_back = await reverse(work, spent.transaction_id, on=4, customer_id=OTHER)
+    await become_one(work)
+    asked = [(theirs, 200), (theirs, 200), (given_back.transaction_id, None), (theirs, 30)]
+    commands = [
+        ReversePoints(f"r-{n}", CustomerId("c-1"), of, points, "returned", day(12))
+        for n, (of, points) in enumerate(asked)
+    ]
+    outcomes = await work.run(lambda transaction: reverse_many(transaction, commands))
+    assert [type(each) for each in outcomes] == [Reversed, ReversalExceedsOriginal, NotReversible, Reversed]
+    assert await balance(work) == (250 - 200 - 30, 0)
     await prove(work)
 
 

@@ -28,7 +28,8 @@ _CUSTOMERS = text("""
 
 _CREDITED = text("""
     SELECT source, account_id, sum(amount)::bigint AS points FROM ledger_entries
-    WHERE source = ANY(CAST(:sources AS text[])) AND account_version IS NOT NULL AND amount > 0
+    JOIN ledger_transactions USING (source)
+    WHERE source = ANY(CAST(:sources AS text[])) AND reverses IS NULL AND account_version IS NOT NULL AND amount > 0
     GROUP BY source, account_id ORDER BY source, account_id
 """)
 
@@ -94,7 +95,7 @@ async def standing_customers(connection: AsyncConnection, ids: Collection[Custom
 
 
 async def credited(connection: AsyncConnection, sources: Collection[str]) -> dict[str, dict[MemberId, int]]:
-    """How many points each transaction brought to each of its members."""
+    """How many points each transaction brought to each of its members; nothing for a reversal, which stands."""
     found: dict[str, dict[MemberId, int]] = {}
     for row in await connection.execute(_CREDITED, {"sources": list(sources)}):
         found.setdefault(row.source, {})[member_of_account(row.account_id)] = row.points

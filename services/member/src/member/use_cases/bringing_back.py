@@ -41,7 +41,7 @@ class _Books:
 
     chains: Mapping[MemberId, Sequence[MemberId]]
     credited: Mapping[str, Mapping[MemberId, int]]
-    undone: Mapping[str, int]
+    undone: dict[str, int]
     free: dict[MemberId, int]
     passed_on: dict[MemberId, list[PassedOn]]
 
@@ -50,10 +50,11 @@ class _Books:
         given = self.credited.get(reversal.of, {})
         if not any(member_id in self.chains for member_id in given):
             return (reversal,)
-        left = sum(given.values()) - self.undone.get(reversal.of, 0)
-        asked = left if reversal.amount is None else reversal.amount
-        if not 0 < asked <= left:
+        undone, total = self.undone.get(reversal.of, 0), sum(given.values())
+        asked = total - undone if reversal.amount is None else reversal.amount
+        if not 0 < asked <= total - undone or (asked < total and len(given) > 1):
             return (reversal,)  # the ledger refuses it
+        self.undone[reversal.of] = undone + asked
         steps = [
             step
             for member_id, points in given.items()
