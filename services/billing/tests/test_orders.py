@@ -161,11 +161,22 @@ async def test_a_batch_of_orders_has_an_outcome_for_each(served: Serving) -> Non
         order("r-2", order_id="o-2", items=[item("box"), item("box"), item(subscription_id="s-2")]),
         order("r-3", order_id="-", items=[item(subscription_id="s-3")]),
         order("r-4", order_id="o-4", items=[item("box")]),
+        order("r-5", order_id="o-5", items=[item("box")], coupon_ids=["c-1"]),
+        order("r-6", order_id="o-6", items=[item("box")], points=1),
     ]
     reply = await orders.BatchPlaceOrders(pb.BatchPlaceOrdersRequest(requests=wishes))
-    assert [each.WhichOneof("result") for each in reply.results] == ["response", "error", "error", "response"]
+    assert [each.WhichOneof("result") for each in reply.results] == [
+        "response",
+        "error",
+        "error",
+        "response",
+        "error",
+        "error",
+    ]
     reasons = [from_status(each.error).reason for each in reply.results[1:3]]
     assert reasons == ["INSUFFICIENT_BALANCE", "INVALID_ARGUMENT"]
+    faults = [from_status(each.error).violations[0].field for each in reply.results[4:]]
+    assert faults == ["coupon_ids", "points"]
     assert await balance(served) == 500_00 - 47_90 - 300_00
     first = await orders.ListOrders(pb.ListOrdersRequest(account_id="acc-1", page_size=1))
     rest = await orders.ListOrders(pb.ListOrdersRequest(page_size=1, page_token=first.next_page_token))

@@ -25,6 +25,7 @@ from billing.api.charging import ChargingApi
 from billing.api.notice import NoticeApi
 from billing.api.order import OrderApi
 from billing.api.payment import PaymentApi
+from billing.api.placing import Placing
 from billing.api.proof import ProofApi
 from billing.api.sending import Sending
 from billing.api.top_up import TopUpApi
@@ -43,6 +44,7 @@ def build(parts: Parts[BillingSettings]) -> Served:
     settings, calendar = parts.settings, Calendar(parts.settings.zone)
     channels = open_channels(settings.payment_channels_file, timeout_seconds=settings.payment_channel_seconds)
     sending = Sending(parts.work, channels, calendar)
+    sale = Sale(calendar, settings.cycle_anchor_day)
     return Served(
         servicers=(
             _servicer(account_grpc, "AccountService", AccountApi(parts.work, calendar)),
@@ -50,7 +52,7 @@ def build(parts: Parts[BillingSettings]) -> Served:
             _servicer(usage_grpc, "UsageService", UsageApi(parts.work, calendar)),
             _servicer(bill_grpc, "BillService", BillApi(parts.work, calendar)),
             _servicer(catalog_grpc, "CatalogService", CatalogApi(parts.work, calendar)),
-            _servicer(order_grpc, "OrderService", OrderApi(parts.work, Sale(calendar, settings.cycle_anchor_day))),
+            _servicer(order_grpc, "OrderService", OrderApi(parts.work, sale, Placing(parts.work, sale, None))),
             _servicer(payment_grpc, "PaymentService", PaymentApi(parts.work, channels, calendar, sending)),
             _servicer(top_up_grpc, "TopUpService", TopUpApi(parts.work, channels, calendar)),
             _servicer(notice_grpc, "NoticeService", NoticeApi(parts.work, calendar)),

@@ -14,6 +14,7 @@ from billing.use_cases import expiry
 from billing.use_cases.balance_migration import advance_run
 from billing.use_cases.day_threshold import refresh_thresholds
 from billing.use_cases.due_bills import issue_due_bills
+from billing.use_cases.order import LEFT_ROUND, advance_orders
 from billing.use_cases.overdue import run_overdue_steps
 from billing.use_cases.recurring import RunRecurring, run_recurring
 from billing.use_cases.snapshot import close_days
@@ -96,6 +97,11 @@ def closing_days(calendar: Calendar, after: timedelta) -> Callable[[Transaction]
     return close_day
 
 
+async def giving_up_orders(transaction: Transaction) -> bool:
+    """Orders that a crash left while reserving are given up."""
+    return await advance_orders(transaction, transaction.recorded_at) == LEFT_ROUND
+
+
 def timed(calendar: Calendar, *, close_after: timedelta = GRACE) -> Sequence[Timed]:
     """Everything that is done by itself."""
     return [
@@ -107,5 +113,6 @@ def timed(calendar: Calendar, *, close_after: timedelta = GRACE) -> Sequence[Tim
         Timed("follow the spend", _MINUTE, following_spend(calendar)),
         Timed("charge cycles", _MINUTE, charging_cycles(calendar)),
         Timed("close days", _MINUTE, closing_days(calendar, close_after)),
+        Timed("advance orders", _MINUTE, giving_up_orders),
         sealing(LEDGER),
     ]

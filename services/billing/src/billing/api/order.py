@@ -1,6 +1,7 @@
 """OrderService: orders, and subscriptions in mid-cycle."""
 
 from collections.abc import Awaitable, Callable, Sequence
+from datetime import datetime
 from functools import partial
 from typing import Any, TypeVar
 
@@ -9,27 +10,25 @@ from chassis import clock
 from chassis.errors import InvalidArgument, Refusal
 from chassis.gathering import BATCH_MAX
 from chassis.paging import page_from_request
+from chassis.rounds import answer_in_rounds
 from chassis.rpc.errors import item_result
+from chassis.times import from_proto
 from chassis.work import Transaction, Work, ask
 from google.protobuf.message import Message
 from touchstone.billing.v1 import order_service_pb2 as pb
 from touchstone.billing.v1.order_service_pb2_grpc import OrderServiceServicer
 
-from billing.domain.order import PlaceOrder
+from billing.api.placing import Placing
 from billing.domain.subscription import CancelSubscription, ChangeSubscription
 from billing.use_cases import order as orders
 from billing.use_cases import subscription as subscriptions
-from billing.use_cases.quote import Sale, quote_order
+from billing.use_cases.quote import Sale
 from billing.wire import order as wire
 from billing.wire.value import number_after, owner_from_proto
 
 Context = grpc.aio.ServicerContext[Any, Any]
 R = TypeVar("R", bound=Message)
 M = TypeVar("M", bound=Message)
-
-
-async def _place(transaction: Transaction, wanted: PlaceOrder, sale: Sale) -> pb.PlaceOrderResponse:
-    return wire.ordered_to_proto(await orders.place_order(transaction, wanted, sale))
 
 
 async def _cancel(transaction: Transaction, wanted: CancelSubscription, sale: Sale) -> pb.CancelSubscriptionResponse:
@@ -40,23 +39,24 @@ async def _change(transaction: Transaction, wanted: ChangeSubscription, sale: Sa
     return wire.changed_to_proto(await subscriptions.change_subscription(transaction, wanted, sale))
 
 
+async def _advance(transaction: Transaction, as_of: datetime) -> pb.AdvanceOrdersResponse:
+    return pb.AdvanceOrdersResponse(rejected=await orders.advance_orders(transaction, as_of))
+
+
 class OrderApi(OrderServiceServicer):
     """An order, a change and a cancellation each move balances as a whole or not at all: a transaction of its own."""
 
-    def __init__(self, work: Work, sale: Sale) -> None:
+    def __init__(self, work: Work, sale: Sale, placing: Placing) -> None:
         self._work = work
-        self._sale = sale
-        self._place = partial(_place, sale=sale)
+        self._placing = placing
         self._cancel = partial(_cancel, sale=sale)
         self._change = partial(_change, sale=sale)
 
     async def QuoteOrder(self, request: pb.QuoteOrderRequest, context: Context) -> pb.QuoteOrderResponse:
-        basket = wire.quote_from_proto(request, clock.now())
-        async with self._work.reading() as connection:
-            return wire.quote_to_proto(await quote_order(connection, basket, self._sale))
+        return wire.quote_to_proto(await self._placing.quote(wire.quote_from_proto(request, clock.now())))
 
     async def PlaceOrder(self, request: pb.PlaceOrderRequest, context: Context) -> pb.PlaceOrderResponse:
-        return await self._placed(request)
+        return await self._placing.place(ask(request, wire.place_order_from_proto(request)))
 
     async def BatchPlaceOrders(
         self, request: pb.BatchPlaceOrdersRequest, context: Context
@@ -111,9 +111,20 @@ class OrderApi(OrderServiceServicer):
         outcomes = await _each(request.requests, self._cancelled)
         return pb.BatchCancelSubscriptionsResponse(results=map(item_result(pb.CancelSubscriptionResult), outcomes))
 
+    async def AdvanceOrders(self, request: pb.AdvanceOrdersRequest, context: Context) -> pb.AdvanceOrdersResponse:
+        asked = ask(request, from_proto(request.as_of, "as_of"))
+        rejected = 0
+        rounds = answer_in_rounds(
+            self._work, "advance_orders", asked=asked, act=_advance, reply_type=pb.AdvanceOrdersResponse
+        )
+        async for reply in rounds:
+            rejected += reply.rejected
+            if reply.rejected < orders.LEFT_ROUND:
+                break
+        return pb.AdvanceOrdersResponse(rejected=rejected)
+
     async def _placed(self, request: pb.PlaceOrderRequest) -> pb.PlaceOrderResponse:
-        wanted = ask(request, wire.place_order_from_proto(request))
-        return await self._work.answer("place_order", wanted, self._place, pb.PlaceOrderResponse)
+        return await self._placing.place(ask(request, wire.batch_order_from_proto(request)))
 
     async def _cancelled(self, request: pb.CancelSubscriptionRequest) -> pb.CancelSubscriptionResponse:
         wanted = ask(request, wire.cancel_from_proto(request))

@@ -27,6 +27,10 @@ class OrderExists(AlreadyExists):
     """The order's identifier is in use."""
 
 
+class OrderWasRejected(Refusal):
+    """The order was given up; it is placed anew under another identifier. Metadata `because` says why."""
+
+
 class TotalDiffers(Refusal):
     """The order comes to something else than the caller expects; metadata `total_minor` says to what."""
 
@@ -134,6 +138,24 @@ class Order:
     rejected_because: str = ""
     placed_at: datetime
     number: int = 0
+
+    def check_same(self, wanted: PlaceOrder) -> None:
+        """Refuses OrderExists for what is another order under the same identifier."""
+        basket = wanted.basket
+        known = (self.account_id, self.items, self.coupon_ids, self.points, self.placed_at)
+        if known != (basket.account_id, basket.items, basket.coupon_ids, basket.points, basket.at):
+            raise order_exists(self.order_id)
+        if basket.customer_id is not None and basket.customer_id != self.customer_id:
+            raise order_exists(self.order_id)
+
+    def check_reserving(self) -> None:
+        """Refuses OrderExists for one that is placed, OrderWasRejected for one that was given up."""
+        if self.state is OrderState.PLACED:
+            raise order_exists(self.order_id)
+        if self.state is OrderState.REJECTED:
+            raise OrderWasRejected(
+                f"order {self.order_id} was given up", order_id=self.order_id, because=self.rejected_because
+            )
 
     def check_owner(self, customer_id: CustomerId | None) -> None:
         """Refuses OrderNotFound when a customer is named and the order is another's."""

@@ -36,8 +36,9 @@ WHERE order_number < $1::bigint AND ($2::text IS NULL OR customer_id = $2::text)
 ORDER BY order_number DESC LIMIT $4::bigint
 """  # noqa: S608
 _LEFT = f"""
-SELECT {_COLUMNS} FROM orders WHERE state = 'reserving' AND placed_at < $1::timestamptz
-ORDER BY placed_at, order_id LIMIT $2::bigint
+SELECT {_COLUMNS} FROM orders
+WHERE state = 'reserving' AND placed_at < $1::timestamptz AND recorded_at < $2::timestamptz
+ORDER BY placed_at, order_id LIMIT $3::bigint
 """  # noqa: S608
 _NEWEST = 2**63 - 1
 
@@ -85,9 +86,9 @@ async def list_orders(
     ]
 
 
-async def orders_left(connection: AsyncConnection, before: datetime, limit: int) -> list[Order]:
-    """At most `limit` orders that were placed before an instant and are reserving still."""
-    return [_order(row) for row in await fetch(connection, _LEFT, before, limit)]
+async def orders_left(connection: AsyncConnection, *, placed: datetime, recorded: datetime, limit: int) -> list[Order]:
+    """At most `limit` orders that reserve still, though they were placed and recorded before these instants."""
+    return [_order(row) for row in await fetch(connection, _LEFT, placed, recorded, limit)]
 
 
 def _changing(order: Order) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from chassis.ids import new_id
@@ -12,10 +13,11 @@ from billing.domain.account import Account, account_not_found
 from billing.domain.bill import Bill
 from billing.domain.ids import AccountId, ChargeId, CustomerId, OrderId, SubscriptionId
 from billing.domain.movement import Billing, Debit, Movement, MovementKind
-from billing.domain.order import Order, OrderState, PlaceOrder, order_exists, order_not_found
-from billing.domain.order_facts import order_placed, subscription_changed
+from billing.domain.order import Basket, Order, OrderState, PlaceOrder, order_exists, order_not_found
+from billing.domain.order_facts import order_placed, order_rejected, subscription_changed
 from billing.domain.payer import Bearing
 from billing.domain.reckoning import Reckoned, together
+from billing.domain.reserving import Reservation, Reserved
 from billing.domain.standing import check_served
 from billing.domain.subscription import (
     Subscription,
@@ -29,7 +31,11 @@ from billing.store.order import OrderFilter
 from billing.store.subscription import Step, add_subscriptions, find_subscriptions
 from billing.use_cases.movement import apply_whole, lock_accounts
 from billing.use_cases.payer import choose_payers
-from billing.use_cases.quote import Bought, Sale, rate_basket, whole_of
+from billing.use_cases.quote import Bought, Sale, less_reserved, rate_basket, reservation_of, whole_of
+
+LEFT_AFTER = timedelta(minutes=1)
+LEFT_ROUND = 500
+LEFT = "LEFT"
 
 
 class Shown(NamedTuple):
@@ -48,6 +54,14 @@ class Ordered(NamedTuple):
     bill: Bill | None
 
 
+class GivenUp(NamedTuple):
+    """An order that is not to be charged, and the hold of points that is known of."""
+
+    order_id: OrderId
+    because: str
+    points_hold_id: str
+
+
 class Ordering(NamedTuple):
     """An order about to be charged; its account is locked with who pays for it."""
 
@@ -59,30 +73,33 @@ class Ordering(NamedTuple):
 async def place_order(transaction: Transaction, wanted: PlaceOrder, sale: Sale) -> Ordered:
     """Charges an order without coupons and points. Refuses AccountNotFound, AccountSuspended, OrderExists,
     SubscriptionExists, TotalDiffers, InsufficientBalance, and what rating refuses; then nothing of it is kept."""
-    accounts = await lock_for_order(transaction, wanted)
-    account = accounts[wanted.basket.account_id]
-    bought = await rate_basket(transaction.connection, account, wanted.basket, sale)
+    connection, basket = transaction.connection, wanted.basket
+    accounts = await _lock_served(transaction, basket)
+    account = accounts[basket.account_id]
+    if await store.find_order(connection, wanted.order_id) is not None:
+        raise order_exists(wanted.order_id)
+    await _check_free(connection, basket)
+    bought = await rate_basket(connection, account, basket, sale)
     wanted.check_total(account.money(whole_of(account, bought).total_minor))
     order = order_of(wanted, account, OrderState.PLACED)
     return await charge_order(transaction, Ordering(accounts, order, bought), sale)
 
 
-async def lock_for_order(transaction: Transaction, wanted: PlaceOrder) -> dict[AccountId, Account]:
-    """The account and who pays for it, locked; nothing of the order's is in use yet."""
-    basket = wanted.basket
+async def _lock_served(transaction: Transaction, basket: Basket) -> dict[AccountId, Account]:
+    """The account, which is served, and who pays for it, locked."""
     accounts = await lock_accounts(transaction, {basket.account_id}, with_payers=True)
     if basket.account_id not in accounts:
         raise account_not_found(basket.account_id)
-    account = accounts[basket.account_id]
-    account.check_owner(basket.customer_id)
-    check_served(account)
-    connection = transaction.connection
-    if await store.find_order(connection, wanted.order_id) is not None:
-        raise order_exists(wanted.order_id)
+    accounts[basket.account_id].check_owner(basket.customer_id)
+    check_served(accounts[basket.account_id])
+    return accounts
+
+
+async def _check_free(connection: Connection, basket: Basket) -> None:
+    """Refuses subscriptions whose identifiers are in use."""
     becomes = {item.subscription_id for item in basket.items if item.subscription_id is not None}
     for used in sorted(await find_subscriptions(connection, becomes)):
         raise subscription_exists(used)
-    return accounts
 
 
 def order_of(wanted: PlaceOrder, account: Account, state: OrderState) -> Order:
@@ -98,6 +115,75 @@ def order_of(wanted: PlaceOrder, account: Account, state: OrderState) -> Order:
         state=state,
         placed_at=basket.at,
     )
+
+
+async def begin_order(transaction: Transaction, wanted: PlaceOrder, sale: Sale) -> Reservation | None:
+    """Stores an order whose coupons and points are to be set aside, and says what of. One that is the same and reserves
+    already goes on; None for one that does not reserve any more. Refuses what `place_order` does, but for the total,
+    which is not known yet, and the balance."""
+    connection, basket = transaction.connection, wanted.basket
+    accounts = await _lock_served(transaction, wanted.basket)
+    account = accounts[basket.account_id]
+    known = await store.find_order(connection, wanted.order_id)
+    if known is not None:
+        known.check_same(wanted)
+        if known.state is not OrderState.RESERVING:
+            return None
+    else:
+        await _check_free(connection, basket)
+    bought = await rate_basket(connection, account, basket, sale)
+    order = order_of(wanted, account, OrderState.RESERVING)
+    if known is None and not await store.add_order(connection, order, transaction.recorded_at):
+        raise order_exists(order.order_id)
+    return reservation_of(order.order_id, account, basket, bought)
+
+
+async def finish_order(transaction: Transaction, wanted: PlaceOrder, reserved: Reserved, sale: Sale) -> Ordered:
+    """Charges an order less what is set aside for it. Refuses OrderExists and OrderWasRejected where somebody else was
+    faster, and what `place_order` does; the order reserves still then."""
+    basket, connection = wanted.basket, transaction.connection
+    accounts = await lock_accounts(transaction, {basket.account_id}, with_payers=True)
+    order = await store.find_order(connection, wanted.order_id, lock=True)
+    if order is None:
+        raise order_not_found(wanted.order_id)
+    order.check_reserving()
+    account = accounts[order.account_id]
+    check_served(account)
+    bought = less_reserved(await rate_basket(connection, account, basket, sale), reserved)
+    wanted.check_total(account.money(whole_of(account, bought).total_minor))
+    held = replace(order, points_hold_id=reserved.points_hold_id)
+    return await charge_order(transaction, Ordering(accounts, held, bought), sale)
+
+
+async def reject_order(transaction: Transaction, given_up: GivenUp) -> bool:
+    """Gives an order up that reserves; what is set aside for it is freed. False where it does not reserve any more."""
+    connection = transaction.connection
+    seen = await store.find_order(connection, given_up.order_id)
+    if seen is None:
+        return False
+    await lock_accounts(transaction, {seen.account_id})
+    order = await store.find_order(connection, given_up.order_id, lock=True)
+    if order is None or order.state is not OrderState.RESERVING:
+        return False
+    rejected = replace(
+        order,
+        state=OrderState.REJECTED,
+        rejected_because=given_up.because,
+        points_hold_id=given_up.points_hold_id,
+    )
+    await store.settle_order(connection, rejected)
+    transaction.emit(order_rejected(rejected))
+    return True
+
+
+async def advance_orders(transaction: Transaction, as_of: datetime) -> int:
+    """Gives up orders that were left while reserving a minute ago or longer, a round of them; how many."""
+    connection, recorded_at = transaction.connection, transaction.recorded_at
+    left = await store.orders_left(
+        connection, placed=as_of - LEFT_AFTER, recorded=recorded_at - LEFT_AFTER, limit=LEFT_ROUND
+    )
+    await lock_accounts(transaction, {order.account_id for order in left})
+    return sum([await reject_order(transaction, GivenUp(order.order_id, LEFT, "")) for order in left])
 
 
 async def charge_order(transaction: Transaction, ordering: Ordering, sale: Sale) -> Ordered:

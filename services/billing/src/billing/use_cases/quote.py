@@ -7,12 +7,14 @@ from chassis.calendar import Calendar
 from chassis.money import Money
 
 from billing.domain.account import Account, account_not_found
-from billing.domain.deduction import Rated
+from billing.domain.deduction import Rated, less_coupons, less_points
+from billing.domain.ids import OrderId
 from billing.domain.order import Basket, OrderItem
 from billing.domain.product import Product
 from billing.domain.proration import Anchored, first_cycle
 from billing.domain.rating import check_amount, rate_cycle, rate_once
 from billing.domain.reckoning import Reckoned, Reckoning, together
+from billing.domain.reserving import Reservation, Reserved, ReservedLine
 from billing.store import Connection
 from billing.store.account import find_account
 from billing.store.balance import standings
@@ -77,6 +79,24 @@ def whole_of(account: Account, bought: Sequence[Bought]) -> Reckoning:
     return together(account.currency, (each.reckoning for each in bought))
 
 
+def reservation_of(order_id: OrderId, account: Account, basket: Basket, bought: Sequence[Bought]) -> Reservation:
+    """What the member service is to set aside for an order."""
+    lines = tuple(
+        ReservedLine(each.product.product_id, each.product.family, each.item.quantity, each.reckoning.total_minor)
+        for each in bought
+    )
+    return Reservation(
+        order_id, account.customer_id, account.currency, lines, basket.coupon_ids, basket.points, basket.at
+    )
+
+
+def less_reserved(bought: Sequence[Bought], reserved: Reserved) -> list[Bought]:
+    """With coupons and points taken off."""
+    rated = less_coupons([each.rated for each in bought], reserved.coupons)
+    rated = less_points(rated, reserved.points_hold_id, reserved.points_worth_minor)
+    return [each._replace(rated=less) for each, less in zip(bought, rated, strict=True)]
+
+
 class Quote(NamedTuple):
     """What an order would come to, and what the account can spend."""
 
@@ -98,9 +118,24 @@ async def account_of(connection: Connection, basket: Basket) -> Account:
     return account
 
 
-async def quote_order(connection: Connection, basket: Basket, sale: Sale) -> Quote:
+class Asked(NamedTuple):
+    """A basket rated for its account, before coupons and points; the order has no name yet."""
+
+    account: Account
+    bought: Sequence[Bought]
+    reservation: Reservation
+    spendable: Money
+
+
+async def ask_quote(connection: Connection, basket: Basket, sale: Sale) -> Asked:
     """What an order would come to now, and what there is for it. Refuses AccountNotFound, and what rating refuses."""
     account = await account_of(connection, basket)
     bought = await rate_basket(connection, account, basket, sale)
     standing = (await standings(connection, [account]))[account.account_id]
-    return Quote(Reckoned("", basket.at, whole_of(account, bought)), standing.parts.spendable)
+    return Asked(account, bought, reservation_of(OrderId(""), account, basket, bought), standing.parts.spendable)
+
+
+def quote_of(asked: Asked, reserved: Reserved) -> Quote:
+    """The same less what coupons and points would take off."""
+    whole = whole_of(asked.account, less_reserved(asked.bought, reserved))
+    return Quote(Reckoned("", asked.reservation.occurred_at, whole), asked.spendable)

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime
 
+from chassis.errors import InvalidArgument
 from chassis.ids import check_id
 from chassis.times import from_proto, from_proto_or, to_proto
 from chassis.violations import range_violations, refuse_any
@@ -50,6 +51,8 @@ def quote_from_proto(request: pb.QuoteOrderRequest, now: datetime) -> Basket:
         account_id=account_id_from_proto(request.account_id),
         customer_id=owner_from_proto(request.customer_id),
         items=_items_from_proto(request.items),
+        coupon_ids=_coupon_ids_from_proto(request.coupon_ids),
+        points=request.points,
         at=from_proto_or(request.as_of, "as_of", now),
     )
 
@@ -63,12 +66,23 @@ def quote_to_proto(quote: Quote) -> pb.QuoteOrderResponse:
     )
 
 
+def batch_order_from_proto(request: pb.PlaceOrderRequest) -> PlaceOrder:
+    """The wish to order as one of many: the member service is not asked for those."""
+    if request.coupon_ids:
+        raise InvalidArgument("coupon_ids", "must be empty in a batch")
+    if request.points:
+        raise InvalidArgument("points", "must be 0 in a batch")
+    return place_order_from_proto(request)
+
+
 def place_order_from_proto(request: pb.PlaceOrderRequest) -> PlaceOrder:
     """The wish to order."""
     basket = Basket(
         account_id=account_id_from_proto(request.account_id),
         customer_id=owner_from_proto(request.customer_id),
         items=_items_from_proto(request.items),
+        coupon_ids=_coupon_ids_from_proto(request.coupon_ids),
+        points=request.points,
         at=from_proto(request.occurred_at, "occurred_at"),
     )
     expected = request.expected_total if request.HasField("expected_total") else None
@@ -204,6 +218,10 @@ def subscription_id_from_proto(value: str, field: str = "subscription_id") -> Su
 
 def _items_from_proto(items: Sequence[order_pb2.OrderItem]) -> tuple[OrderItem, ...]:
     return tuple(_item_from_proto(item, f"items[{place}]") for place, item in enumerate(items))
+
+
+def _coupon_ids_from_proto(coupon_ids: Sequence[str]) -> tuple[str, ...]:
+    return tuple(check_id(f"coupon_ids[{place}]", each) for place, each in enumerate(coupon_ids))
 
 
 def _item_from_proto(item: order_pb2.OrderItem, field: str) -> OrderItem:
