@@ -271,6 +271,13 @@ async def test_the_example_of_a_channel_app_shows_what_it_says(world: World) -> 
             assert line in printed, f"{line}\n{printed}"
 
 
+async def test_the_example_of_a_customers_year_adds_up_month_by_month(world: World) -> None:
+    printed = await example(world, "examples/customer_year.py")
+    assert "a year played: 5 bills" in printed, printed
+    assert "charge_refund" in printed, printed
+    assert "Bill No." in printed, printed
+
+
 async def test_the_example_of_boss_migrates_and_takes_it_back(world: World) -> None:
     printed = await example(world, "examples/boss_migration.py", "--customers", "60")
     for line in (

@@ -132,8 +132,8 @@ def bad_proof() -> list[tuple[str, Message, list[str]]]:
 async def test_bad_input_names_its_field_and_stores_nothing(served: Serving) -> None:
     await boss(served).accounts.OpenAccount(opened(plan_id=""))
     bad = bad_notices() + bad_proof()
-    missing = {"account_id": "missing"}
-    closed = {"request_id": "bad", "day": "2026-02-01"}
+    missing: dict[str, Any] = {"account_id": "missing"}
+    closed: dict[str, Any] = {"request_id": "bad", "day": "2026-02-01"}
     unknown: list[tuple[str, Message, str]] = [
         ("GetPaymentNotice", pb.GetPaymentNoticeRequest(**missing), "ACCOUNT_NOT_FOUND"),
         ("RenderPaymentNotice", pb.RenderPaymentNoticeRequest(**missing, format=PDF), "ACCOUNT_NOT_FOUND"),

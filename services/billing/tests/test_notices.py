@@ -105,7 +105,7 @@ async def test_members_see_their_own_notices_alone(served: Serving) -> None:
 async def test_documents_escape_what_callers_wrote(served: Serving, language: str, shown: list[str]) -> None:
     calls = boss(served)
     await crossed(calls)
-    request = {"account_id": ACCOUNT, "language": language}
+    request: dict[str, Any] = {"account_id": ACCOUNT, "language": language}
     page = await calls.notices.RenderPaymentNotice(
         pb.RenderPaymentNoticeRequest(**request, format=notice_pb2.DOCUMENT_FORMAT_HTML)
     )
@@ -129,7 +129,7 @@ async def test_statements_of_a_month_add_up_and_come_by_pages(served: Serving) -
     await calls.accounts.Recharge(recharged())
     for n in range(5):
         await calls.charging.Charge(charged(f"c-{n}", amount=cny(n + 1)))
-    request = {"account_id": ACCOUNT, "month": "2026-03", "page_size": 4}
+    request: dict[str, Any] = {"account_id": ACCOUNT, "month": "2026-03", "page_size": 4}
     first = await calls.notices.GetStatement(pb.GetStatementRequest(**request))
     rest = await calls.notices.GetStatement(pb.GetStatementRequest(**request, page_token=first.next_page_token))
     statement = first.statement
