@@ -109,3 +109,13 @@ async def test_a_wrong_argument_is_an_error_of_the_statement(engine: AsyncEngine
             await fetch(connection, "SELECT $1::int", "one")
         assert not is_down(wrong.value)
         assert await mine(connection)
+
+
+@pytest.mark.parametrize("straight", [True, False])
+async def test_the_plans_of_all_statements_of_a_service_are_kept(engine: AsyncEngine, *, straight: bool) -> None:
+    async with engine.connect() as connection:
+        for number in range(250):
+            statement = f"SELECT {number}"
+            await (fetch(connection, statement) if straight else connection.exec_driver_sql(statement))
+        kept = await connection.exec_driver_sql("SELECT count(*) FROM pg_prepared_statements")
+        assert kept.scalar_one() >= 250

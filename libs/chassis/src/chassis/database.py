@@ -21,6 +21,8 @@ _SESSION = {
     "timezone": "UTC",
 }
 
+_STATEMENTS_KEPT = 500
+
 # What PostgreSQL says while it starts, stops, or has no connection left; class 08 is a connection that broke.
 _DOWN = {"57P01", "57P02", "57P03", "53300"}
 
@@ -55,8 +57,10 @@ def open_engine(settings: ServiceSettings, service: str) -> AsyncEngine:
         connect_args={
             "server_settings": {**_SESSION, "application_name": service},
             "timeout": 5,
-            # A service has a few hundred statements: with the driver's hundred they would push each other out.
-            "prepared_statement_cache_size": 500,
+            # A service has a few hundred statements: with the hundred that SQLAlchemy keeps of its own, and the driver
+            # of those that go straight to it, they would push each other out.
+            "prepared_statement_cache_size": _STATEMENTS_KEPT,
+            "statement_cache_size": _STATEMENTS_KEPT,
         },
     )
 
