@@ -2,8 +2,8 @@
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
+from typing import Any
 
-from asyncpg import Record
 from chassis.arrays import array_of_instants, array_of_numbers, array_of_texts
 from chassis.driver import fetch
 from chassis.money import Money
@@ -116,7 +116,7 @@ async def find_shares(connection: AsyncConnection, charge: ChargeRecord) -> list
     ]
 
 
-def _charge(row: Record) -> ChargeRecord:
+def _charge(row: Any) -> ChargeRecord:
     currency = row["currency"]
     return ChargeRecord(
         charge_id=ChargeId(row["charge_id"]),

@@ -2,9 +2,8 @@
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from asyncpg import Record
 from chassis.arrays import array_of_instants, array_of_numbers, array_of_texts
 from chassis.driver import fetch
 from chassis.money import Money
@@ -123,7 +122,7 @@ async def spendable_minor(connection: AsyncConnection, account_ids: Iterable[Acc
     return {account_of(balance): left_minor for balance, left_minor in rows}
 
 
-def _reservation(row: Record) -> Reservation:
+def _reservation(row: Any) -> Reservation:
     currency = row["currency"]
     return Reservation(
         reservation_id=ReservationId(row["reservation_id"]),

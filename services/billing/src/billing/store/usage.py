@@ -2,9 +2,8 @@
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import date, datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from asyncpg import Record
 from chassis.arrays import array_of_instants, array_of_numbers, array_of_texts
 from chassis.driver import fetch
 from chassis.money import Money
@@ -165,7 +164,7 @@ def _columns(keys: Sequence[CounterKey]) -> list[str]:
     ]
 
 
-def _standing(row: Record) -> UsageStanding:
+def _standing(row: Any) -> UsageStanding:
     usage = UsageRecord(
         usage_id=UsageId(row["usage_id"]),
         account_id=AccountId(row["account_id"]),
