@@ -5,9 +5,8 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any
 
-import asyncpg
 from chassis.arrays import array_of_instants, array_of_numbers, array_of_texts
-from chassis.driver import fetch
+from chassis.driver import Row, fetch
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from billing.domain.balance_migration import (
@@ -242,11 +241,11 @@ def _document(plan: MigrationPlan) -> str:
     return json.dumps({"display_name": plan.display_name, "rules": rules})
 
 
-def _plan_or_none(rows: Sequence[asyncpg.Record]) -> MigrationPlan | None:
+def _plan_or_none(rows: Sequence[Row]) -> MigrationPlan | None:
     return _plan(rows[0], revision=rows[0]["revision"], frozen=rows[0]["frozen"]) if rows else None
 
 
-def _plan(row: asyncpg.Record, *, revision: int, frozen: bool) -> MigrationPlan:
+def _plan(row: Row, *, revision: int, frozen: bool) -> MigrationPlan:
     known: dict[str, Any] = json.loads(row["document"])
     return MigrationPlan(
         plan_id=MigrationPlanId(row["plan_id"]),
@@ -268,7 +267,7 @@ def _plan(row: asyncpg.Record, *, revision: int, frozen: bool) -> MigrationPlan:
     )
 
 
-def _run_or_none(rows: Sequence[asyncpg.Record]) -> MigrationRun | None:
+def _run_or_none(rows: Sequence[Row]) -> MigrationRun | None:
     if not rows:
         return None
     row = rows[0]

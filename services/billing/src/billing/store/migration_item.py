@@ -3,9 +3,8 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-import asyncpg
 from chassis.arrays import array_of_instants, array_of_numbers, array_of_texts
-from chassis.driver import fetch
+from chassis.driver import Row, fetch
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from billing.domain.balance_migration import (
@@ -98,7 +97,7 @@ async def list_lines(
     return [Line(_item(row), _taken_back(row)) for row in rows]
 
 
-def _item(row: asyncpg.Record) -> Item:
+def _item(row: Row) -> Item:
     target = Target(row["target"]) if row["target"] else None
     return Item(
         # The balance's own expiry is not kept: what it meant for the gift is.
@@ -117,7 +116,7 @@ def _item(row: asyncpg.Record) -> Item:
     )
 
 
-def _taken_back(row: asyncpg.Record) -> TakenBack | None:
+def _taken_back(row: Row) -> TakenBack | None:
     if row["taken_minor"] is None:
         return None
     transaction_id = row["undo_transaction_id"]
