@@ -128,9 +128,7 @@ async def test_a_request_that_is_not_answered_was_taken_all_the_same(sandbox: Sa
             await sandbox.pay(token="sandbox-timeout")
     assert await sandbox.shop.told(1) == ["payment.succeeded"]
     again = await sandbox.pay(token="sandbox-timeout")
-    assert (again.status_code, again.json()["type"]) == (200, "payment.succeeded"), (
-        "the same payment"
-    )
+    assert (again.status_code, again.json()["type"]) == (200, "payment.succeeded"), "the same payment"
 
 
 async def test_the_amount_chooses_where_no_token_does() -> None:

@@ -38,24 +38,26 @@ def token(**changed: Any) -> top_up_pb.PutPaymentTokenRequest:
 
 def removal(**changed: Any) -> top_up_pb.RemovePaymentTokenRequest:
     """Removes one."""
-    values = {"request_id": "bad", "account_id": ACCOUNT, "token_id": "card", "occurred_at": AT}
+    values: dict[str, Any] = {"request_id": "bad", "account_id": ACCOUNT, "token_id": "card", "occurred_at": AT}
     return top_up_pb.RemovePaymentTokenRequest(**values | changed)
 
 
 def rule(outer: dict[str, Any] | None = None, **changed: Any) -> top_up_pb.PutTopUpRuleRequest:
     """Puts a rule."""
-    values = {"request_id": "bad", "account_id": ACCOUNT, "occurred_at": AT, **(outer or {})}
-    return top_up_pb.PutTopUpRuleRequest(rule=payment_pb2.TopUpRule(**{"token_id": "card"} | changed), **values)
+    values: dict[str, Any] = {"request_id": "bad", "account_id": ACCOUNT, "occurred_at": AT, **(outer or {})}
+    inner: dict[str, Any] = {"token_id": "card"} | changed
+    return top_up_pb.PutTopUpRuleRequest(rule=payment_pb2.TopUpRule(**inner), **values)
 
 
 def cancel(**changed: Any) -> pb.CancelPaymentRequest:
     """Gives a payment up."""
-    return pb.CancelPaymentRequest(**{"request_id": "bad", "payment_id": "p", "occurred_at": AT} | changed)
+    values: dict[str, Any] = {"request_id": "bad", "payment_id": "p", "occurred_at": AT}
+    return pb.CancelPaymentRequest(**values | changed)
 
 
 def refund(**changed: Any) -> pb.RefundPaymentRequest:
     """Gives a payment back."""
-    values = {"request_id": "bad", "payment_id": "p", "reason": "r", "occurred_at": AT}
+    values: dict[str, Any] = {"request_id": "bad", "payment_id": "p", "reason": "r", "occurred_at": AT}
     return pb.RefundPaymentRequest(**values | changed)
 
 
@@ -64,8 +66,8 @@ def dated(name: str, make: Any) -> list[tuple[str, Message, list[str]]]:
     return [(name, make(occurred_at=at), ["occurred_at"]) for at in TIMES]
 
 
-def bad_payments(payment_id: str) -> list[tuple[str, Message, list[str]]]:
-    """Bad requests about payments."""
+def bad_creations() -> list[tuple[str, Message, list[str]]]:
+    """Bad requests for a payment."""
     urls = (
         "http://app.example",
         "https://",
@@ -95,6 +97,12 @@ def bad_payments(payment_id: str) -> list[tuple[str, Message, list[str]]]:
         ("CreatePayment", create("bad", token_id="é"), ["token_id"]),
         ("CreatePayment", create(""), ["request_id"]),
         ("CreatePayment", create("r" * 129), ["request_id"]),
+    ]
+
+
+def bad_payments(payment_id: str) -> list[tuple[str, Message, list[str]]]:
+    """Bad requests about payments."""
+    return [
         ("GetPayment", pb.GetPaymentRequest(), ["payment_id"]),
         ("GetPayment", pb.GetPaymentRequest(payment_id="p", customer_id="\u202e"), ["customer_id"]),
         ("ListPayments", pb.ListPaymentsRequest(page_size=501), ["page_size"]),
@@ -176,7 +184,7 @@ def unknown(payment_id: str) -> list[tuple[str, Message, str]]:
 
 async def test_bad_input_is_refused_and_leaves_nothing(paying: Paying) -> None:
     payment = await paying.create()
-    bad = [*bad_payments(payment.payment_id), *bad_top_ups()]
+    bad = [*bad_creations(), *bad_payments(payment.payment_id), *bad_top_ups()]
     missing = unknown(payment.payment_id)
 
     await refuses_bad_input(paying.served, paying.calls, bad, missing)

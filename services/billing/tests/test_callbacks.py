@@ -28,6 +28,15 @@ def flipped(signature: str, at: int) -> str:
     return signature[:at] + ("A" if signature[at] != "A" else "B") + signature[at + 1 :]
 
 
+def changed_into(right: pb.ReceiveCallbackRequest, changed: dict[str, Any]) -> pb.ReceiveCallbackRequest:
+    """The same call-back with some fields changed after it was signed."""
+    made = pb.ReceiveCallbackRequest()
+    made.CopyFrom(right)
+    for name, value in changed.items():
+        setattr(made, name, value)
+    return made
+
+
 def forgeries(body: dict[str, Any]) -> dict[str, pb.ReceiveCallbackRequest]:
     """Call-backs that prove nothing, each by a fault of its own."""
     right, content = signed(body), json.dumps(body).encode()
@@ -55,13 +64,7 @@ def forgeries(body: dict[str, Any]) -> dict[str, pb.ReceiveCallbackRequest]:
             "webhook_signature": moved.webhook_signature,
         },
     }
-    forged = {}
-    for what, changed in made.items():
-        forged[what] = pb.ReceiveCallbackRequest()
-        forged[what].CopyFrom(right)
-        for name, value in changed.items():
-            setattr(forged[what], name, value)
-    return forged | {
+    return {what: changed_into(right, changed) for what, changed in made.items()} | {
         "a dot in the id": signed(body, name="wh.1"),
         "a line in the id": signed(body, name="wh\n1"),
         "an id too long": signed(body, name="w" * 129),
@@ -91,9 +94,7 @@ async def test_every_bit_of_what_was_signed_counts(paying: Paying) -> None:
     for at in range(0, 8 * len(right.body), 37):
         changed = bytearray(right.body)
         changed[at // 8] ^= 1 << at % 8
-        request = pb.ReceiveCallbackRequest()
-        request.CopyFrom(right)
-        request.body = bytes(changed)
+        request = changed_into(right, {"body": bytes(changed)})
         assert (await refused(paying.calls.payments.ReceiveCallback, request)).reason == "CALLBACK_REFUSED", at
     assert not (await paying.calls.payments.ReceiveCallback(right)).duplicate
 

@@ -99,7 +99,8 @@ async def test_a_payment_outlives_its_process(billing: BillingProcess, point: st
     with pytest.raises(grpc.aio.AioRpcError):
         await payment_grpc.PaymentServiceStub(channel).CreatePayment(create(occurred_at=now))
     assert await billing.killed() == -9
-    calls = payment_grpc.PaymentServiceStub(await billing.start())
+    channel = await billing.start()
+    calls = payment_grpc.PaymentServiceStub(channel)
 
     payment = (await calls.CreatePayment(create(occurred_at=now))).payment
 
@@ -109,7 +110,7 @@ async def test_a_payment_outlives_its_process(billing: BillingProcess, point: st
     await calls.ReceiveCallback(signed(said(payment, "payment.succeeded")))
     later = to_proto(clock.now() + timedelta(minutes=1))
     await calls.AdvancePayments(pb.AdvancePaymentsRequest(request_id="advance-1", as_of=later))
-    accounts = account_grpc.AccountServiceStub(billing.channel)
+    accounts = account_grpc.AccountServiceStub(channel)
     account = (await accounts.GetAccount(account_pb.GetAccountRequest(account_id=ACCOUNT))).account
     assert account.balance.minor_units == 50_00
     assert len((await calls.ListPayments(pb.ListPaymentsRequest())).payments) == 1

@@ -95,7 +95,7 @@ def after(payment: Payment, report: Report, verdict: Verdict) -> Payment:
 def played(payment: Payment, reports: list[Report]) -> tuple[Payment, list[Verdict]]:
     """The end, and what was done on the way. What waits is looked at again after every step."""
     waiting: list[Report] = []
-    done = []
+    done: list[Verdict] = []
     for report in reports:
         for each in [report, *waiting]:
             verdict = judge(payment, each)
@@ -231,7 +231,7 @@ def an_occasion(**changed: object) -> Occasion:
         lately=0,
         token=a_token(),
     )
-    return made._replace(**changed)
+    return made._replace(**changed)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(

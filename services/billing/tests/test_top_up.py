@@ -33,7 +33,8 @@ def a_token(request_id: str = "tok-1", **changed: Any) -> top_up_pb.PutPaymentTo
 
 def a_rule(request_id: str = "rule-1", at: datetime = NOON, **changed: Any) -> top_up_pb.PutTopUpRuleRequest:
     """A rule that pays what the bill asks for."""
-    rule = payment_pb2.TopUpRule(**{"token_id": "card", "enabled": True} | changed)
+    values: dict[str, Any] = {"token_id": "card", "enabled": True} | changed
+    rule = payment_pb2.TopUpRule(**values)
     return top_up_pb.PutTopUpRuleRequest(request_id=request_id, account_id=ACCOUNT, rule=rule, occurred_at=to_proto(at))
 
 
@@ -244,7 +245,7 @@ async def test_a_rule_that_is_off_does_nothing(topping: Paying) -> None:
 
 async def test_a_member_reaches_the_own_means_of_payment_alone(topping: Paying) -> None:
     other = member(topping.served, "cus-2").top_ups
-    asked = {"account_id": ACCOUNT, "customer_id": "cus-2"}
+    asked: dict[str, Any] = {"account_id": ACCOUNT, "customer_id": "cus-2"}
     calls = [
         (other.ListPaymentTokens, top_up_pb.ListPaymentTokensRequest(**asked)),
         (other.GetTopUpRule, top_up_pb.GetTopUpRuleRequest(**asked)),

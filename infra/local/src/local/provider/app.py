@@ -99,7 +99,7 @@ async def _paid(request: Request) -> Response:
     payment = provider.book.payments.get(request.path_params["payment_id"])
     if payment is None:
         return _refused(HTTPStatus.NOT_FOUND, "there is no such payment")
-    provider.begin(payment)
+    provider.start(payment)
     if payment.return_url:
         return RedirectResponse(payment.return_url, HTTPStatus.SEE_OTHER)
     return HTMLResponse("<!doctype html><title>Sandbox</title><p>Thank you</p>")

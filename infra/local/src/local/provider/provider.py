@@ -39,10 +39,10 @@ class Provider:
             )
         )
         if not known and asked.get("token"):
-            self.begin(payment)
+            self.start(payment)
         return payment, not known
 
-    def begin(self, payment: Payment) -> None:
+    def start(self, payment: Payment) -> None:
         """Lets a payment come to its fate, in its own time."""
         self._do(self._fulfil(payment))
 
