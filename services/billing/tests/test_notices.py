@@ -1,5 +1,6 @@
 """Payment notices: worked out of the tables, line by line, against everything that the tables have."""
 
+import random
 from datetime import timedelta
 from io import BytesIO
 from typing import Any
@@ -9,13 +10,16 @@ from chassis import clock
 from chassis.testing.serving import Serving
 from chassis.times import to_proto
 from pypdf import PdfReader
-from touchstone.billing.v1 import notice_pb2
+from touchstone.billing.v1 import account_service_pb2 as account_pb
+from touchstone.billing.v1 import bill_service_pb2 as bill_pb
+from touchstone.billing.v1 import billing_pb2, notice_pb2
 from touchstone.billing.v1 import notice_service_pb2 as pb
 
 from services.billing.tests.calls import Calls, boss, charged, cny, member, opened, paid, put_plan, recharged, refused
 from services.billing.tests.factories import ACCOUNT, CUSTOMER
 
 KIND = notice_pb2.NoticeLineKind
+OPEN = billing_pb2.BILL_STATE_OPEN
 
 
 def asked(**changed: Any) -> pb.GetPaymentNoticeRequest:
@@ -160,3 +164,47 @@ async def test_statements_are_documents_too(served: Serving, form: Any) -> None:
 
 def _text(document: bytes) -> str:
     return "".join(each.extract_text() for each in PdfReader(BytesIO(document)).pages)
+
+
+@pytest.mark.parametrize("seed", range(3))
+async def test_notices_agree_with_all_that_the_tables_have(served: Serving, seed: int) -> None:
+    """Since the account last came back to its threshold, as a plain walk over its entries finds it."""
+    drawn, calls = random.Random(seed), boss(served)
+    await calls.bills.PutBillPlan(put_plan())
+    await calls.accounts.OpenAccount(opened(occurred_at=ago(days=9)))
+    await calls.accounts.Recharge(recharged(occurred_at=ago(days=8)))
+    for step in range(25):
+        at = ago(days=7, minutes=-step)
+        bills = (await calls.bills.ListBills(bill_pb.ListBillsRequest(account_id=ACCOUNT, state=OPEN))).bills
+        match drawn.choice(("charge", "charge", "charge", "recharge", "pay")):
+            case "charge":
+                balance = (await notice(calls)).balance.spendable.minor_units
+                if balance:
+                    amount = drawn.randint(1, min(balance, 30_00))
+                    await calls.charging.Charge(charged(f"c-{step}", amount=cny(amount), occurred_at=at))
+            case "recharge":
+                amount = drawn.randint(1, 40_00)
+                await calls.accounts.Recharge(recharged(f"r-{step}", amount=cny(amount), occurred_at=at))
+            case _ if bills:
+                await calls.bills.PayBill(paid(f"p-{step}", bill_id=bills[0].bill_id, occurred_at=at))
+        await _is_true(calls)
+
+
+async def _is_true(calls: Calls) -> None:
+    found = await notice(calls)
+    page = await calls.accounts.ListStatementEntries(
+        account_pb.ListStatementEntriesRequest(account_id=ACCOUNT, page_size=500)
+    )
+    crossed_now, since = False, 0
+    entries = sorted(page.entries, key=lambda entry: entry.account_version)
+    for entry in entries:
+        if crossed_now and entry.balance_after.minor_units >= 50_00:
+            crossed_now, since = False, entry.account_version
+        elif entry.amount.minor_units < 0 and entry.balance_after.minor_units < 50_00:
+            crossed_now = True
+    bills = (await calls.bills.ListBills(bill_pb.ListBillsRequest(account_id=ACCOUNT, state=OPEN))).bills
+    moved = [line for line in found.lines if line.kind != notice_pb2.NOTICE_LINE_KIND_BILL]
+    expected = [-entry.amount.minor_units for entry in entries if entry.account_version > since]
+    assert sorted(line.amount.minor_units for line in moved) == sorted(expected)
+    assert found.to_pay.minor_units == sum(bill.remaining.minor_units for bill in bills)
+    assert [bill.bill_id for bill in found.bills] == [bill.bill_id for bill in bills]
