@@ -78,7 +78,9 @@ def test_a_supplement_asks_for_what_is_not_asked_for_yet() -> None:
 
 def local(calendar: Calendar, *when: int) -> datetime:
     """An instant by the operator's clock."""
-    return datetime(*when, tzinfo=calendar.zone).astimezone(UTC)  # type: ignore[misc]
+    year, month, day, *time = when
+    hour, minute = [*time, 0, 0][:2]
+    return datetime(year, month, day, hour, minute, tzinfo=calendar.zone).astimezone(UTC)
 
 
 @pytest.mark.parametrize(

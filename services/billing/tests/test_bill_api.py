@@ -57,12 +57,16 @@ async def holds(served: Serving) -> None:
 
 async def standing(calls: Any) -> bill_pb2.AccountStanding:
     """How the account stands."""
-    return (await calls.bills.GetAccountStanding(pb.GetAccountStandingRequest(account_id=ACCOUNT))).standing
+    reply: pb.GetAccountStandingResponse = await calls.bills.GetAccountStanding(
+        pb.GetAccountStandingRequest(account_id=ACCOUNT)
+    )
+    return reply.standing
 
 
 async def life(calls: Any, bill_id: str) -> pb.GetBillResponse:
     """A bill and what happened to it."""
-    return await calls.bills.GetBill(pb.GetBillRequest(bill_id=bill_id))
+    reply: pb.GetBillResponse = await calls.bills.GetBill(pb.GetBillRequest(bill_id=bill_id))
+    return reply
 
 
 RICH: Mapping[str, Any] = {

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from datetime import timedelta
 from itertools import count
+from typing import Any
 
 import pytest
 from billing.domain.account import Account, AccountState, Because, DayThreshold, Service
@@ -37,7 +38,7 @@ thresholds = st.integers(0, 60)
 
 
 def step(
-    before: int, after: int, version: int = 2, *, cause: CrossingCause = CrossingCause.DEBIT, **changed: object
+    before: int, after: int, version: int = 2, *, cause: CrossingCause = CrossingCause.DEBIT, **changed: Any
 ) -> Step:
     """A change of a balance without a credit limit."""
     plain = Step(ACCOUNT, cause, before, after, after, version, OCCURRED_AT, 0, TransactionId(f"charge:{version}"))
@@ -183,9 +184,9 @@ def entry(*steps: Step, billing: Billing = Billing.PLAIN, settles: Bill | None =
     return Entry(ACCOUNT, at, steps, source, settles, billing, billed, "why")
 
 
-def crossed(plan: BillPlan | None = None, **tab: int) -> Stays:
+def crossed(plan: BillPlan | None = None) -> Stays:
     """The account after a debit from 100 to 40 yuan: a bill of 60 on the basic plan."""
-    stays = Stays(plan, **tab)
+    stays = Stays(plan)
     stays.settle(entry(step(100_00, 40_00)))
     return stays
 
@@ -289,7 +290,7 @@ def test_an_order_in_mid_cycle_is_asked_for_by_a_supplement() -> None:
 
 
 def test_a_supplement_asks_for_no_more_than_is_missing() -> None:
-    stays = crossed(pending_minor=0)
+    stays = crossed()
     stays.tab = {"pending_minor": 20_00}
 
     effects = stays.settle(entry(step(40_00, 15_00, 3), billing=Billing.SUPPLEMENT, billed=25_00))
@@ -479,7 +480,10 @@ def played(moves: list[tuple[str, int]], stays: Stays) -> Iterator[tuple[int, li
 def test_whatever_happens_bills_live_as_long_as_their_stay(
     moves: list[tuple[str, int]], kind: AmountKind, threshold: int, above: int
 ) -> None:
-    extra = {AmountKind.FIXED: {"fixed_amount": cny(25)}, AmountKind.RECURRING_CYCLES: {"recurring_cycles": 2}}
+    extra: dict[AmountKind, dict[str, Any]] = {
+        AmountKind.FIXED: {"fixed_amount": cny(25)},
+        AmountKind.RECURRING_CYCLES: {"recurring_cycles": 2},
+    }
     plan = plan_with(
         threshold=cny(threshold), target_balance=cny(threshold + above), amount_kind=kind, **extra.get(kind, {})
     )

@@ -3,9 +3,8 @@
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 
-import asyncpg
 from chassis.arrays import array_of_instants, array_of_numbers, array_of_texts
-from chassis.driver import fetch
+from chassis.driver import Row, fetch
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from billing.domain.account import AS_OPENED, Account, AccountState, Because, DayThreshold, Service
@@ -143,7 +142,7 @@ async def set_credit_limits(connection: AsyncConnection, limits_minor: Mapping[A
         await fetch(connection, _SET_CREDIT_LIMITS, *columns)
 
 
-def _account(row: asyncpg.Record) -> Account:
+def _account(row: Row) -> Account:
     threshold_minor = row["day_threshold_minor"]
     return Account(
         account_id=row["account_id"],
@@ -160,7 +159,7 @@ def _account(row: asyncpg.Record) -> Account:
     )
 
 
-def _crossing(row: asyncpg.Record) -> Crossing:
+def _crossing(row: Row) -> Crossing:
     return Crossing(
         row["crossed_threshold_minor"],
         row["crossed_version"],
@@ -170,5 +169,5 @@ def _crossing(row: asyncpg.Record) -> Crossing:
     )
 
 
-def _service(row: asyncpg.Record) -> Service:
+def _service(row: Row) -> Service:
     return Service(AccountState(row["state"]), row["state_revision"], Because(row["state_because"]), row["state_since"])

@@ -4,9 +4,8 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-import asyncpg
 from chassis.arrays import array_of_instants, array_of_numbers, array_of_texts
-from chassis.driver import fetch
+from chassis.driver import Row, fetch
 from chassis.money import Money
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -180,7 +179,7 @@ async def add_closures(connection: AsyncConnection, closed: Sequence[Closed], re
         )
 
 
-def _bill(row: asyncpg.Record) -> Bill:
+def _bill(row: Row) -> Bill:
     currency, cause, plan_id = row["currency"], row["cause"], row["plan_id"]
     return Bill(
         bill_id=row["bill_id"],

@@ -5,8 +5,8 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
-import asyncpg
 from chassis.arrays import array_of_texts
+from chassis.driver import Row as DriverRow
 from chassis.driver import fetch
 from chassis.money import Money
 from sqlalchemy import Row, bindparam, text
@@ -160,7 +160,7 @@ async def plans_by_spend(connection: AsyncConnection, as_of: datetime) -> list[B
     return [_plan(row) for row in await connection.execute(_BY_SPEND, {"as_of": as_of})]
 
 
-def _plan(row: "Row[*tuple[Any, ...]] | asyncpg.Record") -> BillPlan:
+def _plan(row: Row[*tuple[Any, ...]] | DriverRow) -> BillPlan:
     (plan_id, currency, revision, display_name, threshold, target, due_days, *spent, cycle, anchor_day, kind) = row[:14]
     (fixed, cycles, steps, effective_from) = row[14:]
     days, window_days, minimum, maximum = spent
