@@ -23,11 +23,12 @@ class GiftUsedUp(Refusal):
 
 
 class Gift(NamedTuple):
-    """A gift and what is left of it. `lot` is the ledger's: the account version that granted it."""
+    """A gift and what is left of it. `lot` is the ledger's: the account version that granted it; None where all of it
+    went to what the account owed."""
 
     gift_id: TransactionId
     account_id: AccountId
-    lot: int
+    lot: int | None
     granted: Money
     remaining: Money
     terms: GiftTerms
@@ -62,12 +63,12 @@ class GrantGift:
 
     def movement(self, identity: str) -> Movement:
         """The movement that does it; `identity` is its own."""
-        return grant(
-            self.account_id,
-            self.amount,
-            self.terms,
+        return Movement(
             identity=identity,
-            reason=self.reason,
+            account_id=self.account_id,
+            kind=MovementKind.GIFT,
+            act=Credit(self.amount, self.terms),
+            note=self.reason,
             occurred_at=self.occurred_at,
         )
 
@@ -84,8 +85,9 @@ class RevokeGift:
         check_occurred_at(self.occurred_at)
 
     def movement(self, identity: str, gift: Gift) -> Movement:
-        """The movement that does it: nothing but what is left of that very gift. Refuses GiftUsedUp."""
-        if not gift.remaining.minor_units:
+        """The movement that does it: nothing but what is left of that very gift, which may be nothing. Refuses
+        GiftUsedUp where it never was in the account as a gift."""
+        if gift.lot is None:
             raise gift_used_up(gift.gift_id)
         return Movement(
             identity=identity,
@@ -95,20 +97,6 @@ class RevokeGift:
             note=self.reason,
             occurred_at=self.occurred_at,
         )
-
-
-def grant(
-    account_id: AccountId, amount: Money, terms: GiftTerms, *, identity: str, reason: str, occurred_at: datetime
-) -> Movement:
-    """The movement that gives gift credit."""
-    return Movement(
-        identity=identity,
-        account_id=account_id,
-        kind=MovementKind.GIFT,
-        act=Credit(amount, terms),
-        note=reason,
-        occurred_at=occurred_at,
-    )
 
 
 def gift_not_found(gift_id: TransactionId) -> GiftNotFound:

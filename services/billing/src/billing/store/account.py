@@ -4,7 +4,11 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 
 from chassis.arrays import array_of_instants, array_of_numbers, array_of_texts
+<<<<<<< mine
+from chassis.driver import Record, fetch
+=======
 from chassis.driver import Row, fetch
+>>>>>>> main
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from billing.domain.account import AS_OPENED, Account, AccountState, Because, DayThreshold, Service
@@ -142,7 +146,11 @@ async def set_credit_limits(connection: AsyncConnection, limits_minor: Mapping[A
         await fetch(connection, _SET_CREDIT_LIMITS, *columns)
 
 
+<<<<<<< mine
+def _account(row: Record) -> Account:
+=======
 def _account(row: Row) -> Account:
+>>>>>>> main
     threshold_minor = row["day_threshold_minor"]
     return Account(
         account_id=row["account_id"],
@@ -159,7 +167,11 @@ def _account(row: Row) -> Account:
     )
 
 
+<<<<<<< mine
+def _crossing(row: Record) -> Crossing:
+=======
 def _crossing(row: Row) -> Crossing:
+>>>>>>> main
     return Crossing(
         row["crossed_threshold_minor"],
         row["crossed_version"],
@@ -169,5 +181,9 @@ def _crossing(row: Row) -> Crossing:
     )
 
 
+<<<<<<< mine
+def _service(row: Record) -> Service:
+=======
 def _service(row: Row) -> Service:
+>>>>>>> main
     return Service(AccountState(row["state"]), row["state_revision"], Because(row["state_because"]), row["state_since"])

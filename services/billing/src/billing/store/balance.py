@@ -3,10 +3,9 @@
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 
-import asyncpg
 import ledger
 from chassis.arrays import array_of_numbers, array_of_texts
-from chassis.driver import fetch
+from chassis.driver import Record, fetch
 from chassis.errors import Refusal
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -168,7 +167,7 @@ async def parts(
     }
 
 
-def _parts(row: asyncpg.Record, account: Account) -> BalanceParts:
+def _parts(row: Record, account: Account) -> BalanceParts:
     return BalanceParts(
         balance=account.money(row["balance"]),
         gift=account.money(row["gift"]),

@@ -3,9 +3,8 @@
 from collections.abc import Collection, Sequence
 from datetime import datetime
 
-import asyncpg
 from chassis.arrays import array_of_instants, array_of_numbers, array_of_texts
-from chassis.driver import fetch
+from chassis.driver import Record, fetch
 from chassis.money import Money
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -22,8 +21,8 @@ SELECT n.*, $9 FROM unnest($1::text::text[], $2::text::text[], $3::text::bigint[
      AS n(gift_id, account_id, lot, granted_minor, priority, expires_at, reason, granted_at)"""
 
 _SELECT = """
-SELECT g.gift_id, g.account_id, a.currency, g.lot, g.granted_minor, coalesce(l.remaining, 0) AS remaining_minor,
-       g.priority, g.expires_at, g.reason, g.granted_at
+SELECT g.gift_id, g.account_id, a.currency, l.account_version AS lot, g.granted_minor,
+       coalesce(l.remaining, 0) AS remaining_minor, g.priority, g.expires_at, g.reason, g.granted_at
 FROM gifts g JOIN accounts a USING (account_id)
 LEFT JOIN ledger_lots l ON l.account_id = $1 || g.account_id AND l.account_version = g.lot"""
 
@@ -72,7 +71,7 @@ async def open_gifts(
     return [_gift(row) for row in await fetch(connection, _OPEN, BALANCE_PREFIX, account.account_id, *place, limit)]
 
 
-def _gift(row: asyncpg.Record) -> Gift:
+def _gift(row: Record) -> Gift:
     return Gift(
         gift_id=TransactionId(row["gift_id"]),
         account_id=AccountId(row["account_id"]),

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
+import ledger
 from chassis.calendar import Calendar
 from chassis.errors import Refusal
 from chassis.ids import new_id
@@ -15,7 +16,7 @@ from billing.domain.movement import Moved
 from billing.store import Connection
 from billing.store import gift as store
 from billing.use_cases.account import owned_account
-from billing.use_cases.movement import apply_movements, apply_whole, lock_accounts
+from billing.use_cases.movement import apply_movements, lock_accounts
 
 
 class Granted(NamedTuple):
@@ -50,9 +51,14 @@ async def revoke_gift(transaction: Transaction, wanted: RevokeGift, *, calendar:
         raise gift_not_found(wanted.gift_id)
     accounts = await lock_accounts(transaction, {seen.account_id})
     gift = (await store.find_gifts(connection, [wanted.gift_id]))[wanted.gift_id]
-    (moved,) = await apply_whole(transaction, [wanted.movement(new_id(), gift)], calendar, accounts=accounts)
+    movements = [wanted.movement(new_id(), gift)]
+    (moved,) = await apply_movements(transaction, movements, calendar, accounts=accounts)
+    if isinstance(moved, ledger.AlreadyReversed):
+        raise gift_used_up(wanted.gift_id)
+    if isinstance(moved, Refusal):
+        raise moved
     if not moved.amount.minor_units:
-        # It had expired by then, without having been booked.
+        # What is left is known only once what has expired by then is booked.
         raise gift_used_up(wanted.gift_id)
     transaction.emit(gift_revoked(moved))
     return Granted(gift._replace(remaining=gift.remaining - moved.amount), moved)
