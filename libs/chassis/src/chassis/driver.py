@@ -15,9 +15,6 @@ from chassis import telemetry
 Row = asyncpg.Record
 """What a statement answers: stores read it by the names of its columns, and let none leave them."""
 
-Record = asyncpg.Record
-"""A row, by position and by name."""
-
 
 async def fetch(connection: AsyncConnection, sql: str, *arguments: object) -> Sequence[asyncpg.Record]:
     """Run one statement in the connection's transaction, unless it commits by itself. Errors come as SQLAlchemy's, as

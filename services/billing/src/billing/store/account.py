@@ -4,11 +4,7 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 
 from chassis.arrays import array_of_instants, array_of_numbers, array_of_texts
-<<<<<<< mine
-from chassis.driver import Record, fetch
-=======
 from chassis.driver import Row, fetch
->>>>>>> main
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from billing.domain.account import AS_OPENED, Account, AccountState, Because, DayThreshold, Service
@@ -146,11 +142,7 @@ async def set_credit_limits(connection: AsyncConnection, limits_minor: Mapping[A
         await fetch(connection, _SET_CREDIT_LIMITS, *columns)
 
 
-<<<<<<< mine
-def _account(row: Record) -> Account:
-=======
 def _account(row: Row) -> Account:
->>>>>>> main
     threshold_minor = row["day_threshold_minor"]
     return Account(
         account_id=row["account_id"],
@@ -167,11 +159,7 @@ def _account(row: Row) -> Account:
     )
 
 
-<<<<<<< mine
-def _crossing(row: Record) -> Crossing:
-=======
 def _crossing(row: Row) -> Crossing:
->>>>>>> main
     return Crossing(
         row["crossed_threshold_minor"],
         row["crossed_version"],
@@ -181,9 +169,5 @@ def _crossing(row: Row) -> Crossing:
     )
 
 
-<<<<<<< mine
-def _service(row: Record) -> Service:
-=======
 def _service(row: Row) -> Service:
->>>>>>> main
     return Service(AccountState(row["state"]), row["state_revision"], Because(row["state_because"]), row["state_since"])

@@ -5,7 +5,7 @@ from datetime import datetime
 
 import ledger
 from chassis.arrays import array_of_numbers, array_of_texts
-from chassis.driver import Record, fetch
+from chassis.driver import Row, fetch
 from chassis.errors import Refusal
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -167,7 +167,7 @@ async def parts(
     }
 
 
-def _parts(row: Record, account: Account) -> BalanceParts:
+def _parts(row: Row, account: Account) -> BalanceParts:
     return BalanceParts(
         balance=account.money(row["balance"]),
         gift=account.money(row["gift"]),

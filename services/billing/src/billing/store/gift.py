@@ -4,7 +4,7 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 
 from chassis.arrays import array_of_instants, array_of_numbers, array_of_texts
-from chassis.driver import Record, fetch
+from chassis.driver import Row, fetch
 from chassis.money import Money
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -71,7 +71,7 @@ async def open_gifts(
     return [_gift(row) for row in await fetch(connection, _OPEN, BALANCE_PREFIX, account.account_id, *place, limit)]
 
 
-def _gift(row: Record) -> Gift:
+def _gift(row: Row) -> Gift:
     return Gift(
         gift_id=TransactionId(row["gift_id"]),
         account_id=AccountId(row["account_id"]),
