@@ -209,6 +209,17 @@ async def cleared(billing: Billing) -> None:
 
 @pytest.mark.parametrize("part", range(4))
 async def test_the_books_keep_to_the_plain_model(work: Work, part: int) -> None:
+    await keeps_to_the_model(work, part)
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("part", range(4, 104))
+async def test_the_books_keep_to_the_plain_model_for_long(work: Work, part: int) -> None:
+    await keeps_to_the_model(work, part)
+
+
+async def keeps_to_the_model(work: Work, part: int) -> None:
+    """A long history through the books, looked at after each act and proven at its end."""
     billing, books = Billing(work), Books(work)
     await cleared(billing)
     model = BillModel()
