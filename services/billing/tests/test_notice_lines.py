@@ -10,6 +10,7 @@ from billing.domain.notice import NoticeLineKind, NoticeOf, sums_by_kind
 from billing.store.account import find_account
 from billing.use_cases.notice import payment_notice
 from chassis.testing.serving import Serving
+from chassis.times import to_proto
 from chassis.work import Transaction
 from sqlalchemy import text
 
@@ -98,9 +99,12 @@ async def test_older_lines_are_left_out_and_the_notice_says_so(served: Serving) 
     calls = boss(served)
     await calls.accounts.OpenAccount(opened(plan_id=""))
     await calls.accounts.Recharge(recharged())
-    assert not (await notice_at(served, OCCURRED_AT + timedelta(days=60))).notice.cut
-    late = (await notice_at(served, OCCURRED_AT + timedelta(days=61))).notice
-    assert (late.lines, late.cut) == ((), True)
+    for days, left, cut in ((60, 2, False), (61, 2, True)):
+        await calls.charging.Charge(
+            charged(f"c-{days}", amount=cny(1), occurred_at=to_proto(OCCURRED_AT + timedelta(days=days)))
+        )
+        found = (await notice_at(served, OCCURRED_AT + timedelta(days=300))).notice
+        assert (len(found.lines), found.cut) == (left, cut)
 
 
 async def _crossed(served: Serving) -> None:

@@ -1,6 +1,7 @@
 """Payment notices: worked out of the tables, line by line, against everything that the tables have."""
 
 import random
+from collections.abc import Mapping
 from datetime import timedelta
 from io import BytesIO
 from typing import Any
@@ -20,6 +21,12 @@ from services.billing.tests.factories import ACCOUNT, CUSTOMER
 
 KIND = notice_pb2.NoticeLineKind
 OPEN = billing_pb2.BILL_STATE_OPEN
+
+
+@pytest.fixture
+def settings() -> Mapping[str, Any]:
+    """Days are closed where the test says so, and not by themselves."""
+    return {"timed_work": False}
 
 
 def asked(**changed: Any) -> pb.GetPaymentNoticeRequest:

@@ -3,11 +3,12 @@ hold what the books hold."""
 
 import asyncio
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import date, timedelta
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
@@ -32,6 +33,12 @@ from services.billing.tests.test_statements import DAY, START, close
 
 TODAY = START.date()
 PROVIDER = ("billing.read", "billing.write", "billing.jobs", "billing.admin")
+
+
+@pytest.fixture
+def settings() -> Mapping[str, Any]:
+    """Days are closed where the test says so, and not by themselves."""
+    return {"timed_work": False}
 
 
 async def reconcile(work: Work, day: date = TODAY) -> Reconciled:

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Path, Query, Response
+from fastapi import APIRouter, Depends, Path, Query, Response
 from touchstone.billing.v1 import notice_pb2
 from touchstone.billing.v1 import notice_service_pb2 as pb
 
@@ -27,26 +27,24 @@ Form = Annotated[str, Path(pattern="^(html|pdf)$")]
 documents = APIRouter(prefix="/v1", tags=["notices"], include_in_schema=False)
 
 
+def asked(customer_id: str, account_id: str, form: Form, language: Language = "") -> dict[str, Any]:
+    """What both documents are asked for by."""
+    return {"customer_id": customer_id, "account_id": account_id, "format": _FORMATS[form], "language": language}
+
+
+Asked = Annotated[dict[str, Any], Depends(asked)]
+
+
 @documents.get(f"{_ACCOUNT}/notice.{{form}}", dependencies=[admits(_RENDER_NOTICE)])
-async def render_payment_notice(
-    customer_id: str, account_id: str, form: Form, to: To, language: Language = ""
-) -> Response:
+async def render_payment_notice(asked: Asked, to: To) -> Response:
     """The payment notice as a page to print or a PDF."""
-    request = pb.RenderPaymentNoticeRequest(
-        account_id=account_id, customer_id=customer_id, language=language, format=_FORMATS[form]
-    )
-    return _document(await to.call(_RENDER_NOTICE, request))
+    return _document(await to.call(_RENDER_NOTICE, pb.RenderPaymentNoticeRequest(**asked)))
 
 
 @documents.get(f"{_ACCOUNT}/statements/{{month}}.{{form}}", dependencies=[admits(_RENDER_STATEMENT)])
-async def render_statement(
-    customer_id: str, account_id: str, month: str, form: Form, *, to: To, language: Language = ""
-) -> Response:
+async def render_statement(month: str, asked: Asked, to: To) -> Response:
     """The statement of a month as a page to print or a PDF."""
-    request = pb.RenderStatementRequest(
-        account_id=account_id, customer_id=customer_id, month=month, language=language, format=_FORMATS[form]
-    )
-    return _document(await to.call(_RENDER_STATEMENT, request))
+    return _document(await to.call(_RENDER_STATEMENT, pb.RenderStatementRequest(month=month, **asked)))
 
 
 def _document(reply: Any) -> Response:

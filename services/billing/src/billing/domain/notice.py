@@ -22,7 +22,7 @@ LINES_MAX = 500
 """Lines of movements in a notice; older ones are left out, and the notice says so."""
 
 LOOKS_BACK = timedelta(days=60)
-"""How far back its lines go at most."""
+"""How far back its lines go at most, from the newest."""
 
 
 class NoticeLineKind(StrEnum):

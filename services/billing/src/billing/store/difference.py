@@ -3,9 +3,8 @@
 from collections.abc import Sequence
 from datetime import date, datetime
 
-import asyncpg
 from chassis.arrays import array_of_numbers, array_of_texts
-from chassis.driver import fetch
+from chassis.driver import Row, fetch
 from chassis.money import Money
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -45,10 +44,10 @@ async def add_differences(
         array_of_texts(list(found)),
         array_of_texts([each.kind for each in found.values()]),
         array_of_texts([each.reference for each in found.values()]),
-        array_of_numbers([each.here and each.here.minor_units for each in found.values()]),
-        array_of_texts([each.here and each.here.currency for each in found.values()]),
-        array_of_numbers([each.there and each.there.minor_units for each in found.values()]),
-        array_of_texts([each.there and each.there.currency for each in found.values()]),
+        array_of_numbers([_minor(each.here) for each in found.values()]),
+        array_of_texts([_currency(each.here) for each in found.values()]),
+        array_of_numbers([_minor(each.there) for each in found.values()]),
+        array_of_texts([_currency(each.there) for each in found.values()]),
         array_of_texts([each.day.isoformat() for each in found.values()]),
         recorded_at,
     )
@@ -77,7 +76,7 @@ async def add_resolution(
     return bool(await fetch(connection, _RESOLVE, difference_id, resolution, at, recorded_at))
 
 
-def _difference(row: asyncpg.Record) -> FoundDifference:
+def _difference(row: Row) -> FoundDifference:
     return FoundDifference(
         Difference(
             kind=DifferenceKind(row["kind"]),
@@ -93,3 +92,11 @@ def _difference(row: asyncpg.Record) -> FoundDifference:
 
 def _money(minor_units: int | None, currency: str | None) -> Money | None:
     return None if minor_units is None or currency is None else Money(minor_units, currency)
+
+
+def _minor(money: Money | None) -> int | None:
+    return None if money is None else money.minor_units
+
+
+def _currency(money: Money | None) -> str | None:
+    return None if money is None else money.currency

@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from billing.domain.account import Account
 from billing.domain.bill import Bill
 from billing.domain.ids import AccountId, BillId
-from billing.domain.notice import LINES_MAX, Moving, Name, Pending, Renewal
+from billing.domain.notice import LINES_MAX, LOOKS_BACK, Moving, Name, Pending, Renewal
 from billing.store.balance import BALANCE_PREFIX
 from billing.store.bill import find_bills, open_bills
 from billing.store.payment import find_payments
@@ -68,14 +68,15 @@ FROM payments WHERE account_id = $1 AND state IN ('requested', 'pending') ORDER 
 
 
 async def movements_since_back(
-    connection: AsyncConnection, account: Account, *, since: datetime
+    connection: AsyncConnection, account: Account, *, as_of: datetime
 ) -> tuple[list[Moving], bool]:
-    """Movements since the account last came back to its threshold, and from an instant on, newest first; and whether
-    older ones were left out."""
+    """Movements since the account last came back to its threshold, newest first; and whether older ones were left out.
+    They go back so far from the newest: a dormant account's notice shows what it lived on last."""
     balance = BALANCE_PREFIX + account.account_id
     stay = None if account.crossing is None else account.crossing.account_version
     (back,) = await fetch(connection, _BACK_AT, account.account_id, stay, balance)
     rows = await fetch(connection, _MOVEMENTS, balance, back["version"], LINES_MAX + 1)
+    since = min(as_of, max((row["occurred_at"] for row in rows), default=as_of)) - LOOKS_BACK
     found = [
         Moving(
             transaction_id=row["source"],

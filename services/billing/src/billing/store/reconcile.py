@@ -7,9 +7,8 @@ from collections.abc import Sequence
 from datetime import date, datetime
 from typing import NamedTuple
 
-import asyncpg
 from chassis.arrays import array_of_instants, array_of_numbers, array_of_texts
-from chassis.driver import fetch
+from chassis.driver import Row, fetch
 from chassis.money import Money
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -196,11 +195,11 @@ async def add_provider_records(connection: AsyncConnection, wanted: ImportRecord
     return len(added)
 
 
-def _compared(rows: Sequence[asyncpg.Record], day: date) -> Compared:
+def _compared(rows: Sequence[Row], day: date) -> Compared:
     return Compared(rows[0]["compared"], [_difference(row, day) for row in rows if row["what"] is not None])
 
 
-def _difference(row: asyncpg.Record, day: date) -> Difference:
+def _difference(row: Row, day: date) -> Difference:
     here, there = (row["asset"],) * 2 if "asset" in row else (row["here_currency"], row["there_currency"])
     return Difference(
         kind=DifferenceKind(row["what"]),

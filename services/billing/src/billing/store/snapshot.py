@@ -2,9 +2,8 @@
 
 from datetime import date, datetime
 
-import asyncpg
 from chassis.calendar import Span
-from chassis.driver import fetch
+from chassis.driver import Row, fetch
 from chassis.money import Money
 from ledger.store.sealing import find_head
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -146,11 +145,11 @@ async def list_snapshots(
     return [_snapshot(row) for row in rows]
 
 
-def _day(row: asyncpg.Record) -> BookDay:
+def _day(row: Row) -> BookDay:
     return BookDay(row["day"], Span(row["starts_at"], row["ends_at"]), row["reached"])
 
 
-def _snapshot(row: asyncpg.Record) -> Snapshot:
+def _snapshot(row: Row) -> Snapshot:
     currency = row["currency"]
     return Snapshot(
         day=row["day"],

@@ -8,9 +8,8 @@ from collections.abc import Sequence
 from datetime import date, datetime, timedelta
 from typing import NamedTuple
 
-import asyncpg
 from chassis.calendar import EARLIEST, Span
-from chassis.driver import fetch
+from chassis.driver import Row, fetch
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from billing.domain.account import Account
@@ -98,10 +97,11 @@ _ALL = 2**62
 
 
 class Frame(NamedTuple):
-    """The closed days around a span. `open_from` is where the open day begins, `seen` the newest version that closing
-    saw; `covered_until` and `balance_minor` are the last closed day's before the span; `whole` are the closed days
-    within the span, with the instants that they cover."""
+    """The closed days around a span, for an account. `open_from` is where the open day begins, `seen` the newest version
+    that closing saw; `covered_until` and `balance_minor` are the last closed day's before the span; `whole` are the
+    closed days within the span, with the instants that they cover."""
 
+    account: Account
     open_from: datetime
     seen: int
     covered_until: datetime
@@ -115,6 +115,7 @@ async def find_frame(connection: AsyncConnection, account: Account, span: Span) 
     (row,) = await fetch(connection, _FRAME, account.account_id, span.start, span.end)
     whole = row["first_day"] is not None
     return Frame(
+        account=account,
         open_from=row["open_from"] or EARLIEST,
         seen=row["seen"] or 0,
         covered_until=row["before_ends_at"] or EARLIEST,
@@ -124,18 +125,18 @@ async def find_frame(connection: AsyncConnection, account: Account, span: Span) 
     )
 
 
-async def sums(connection: AsyncConnection, account: Account, span: Span, frame: Frame) -> tuple[int, list[Section]]:
+async def sums(connection: AsyncConnection, frame: Frame, span: Span) -> tuple[int, list[Section]]:
     """The balance before a span, in minor units, and what the span came to by kind."""
     parts = [Span(frame.covered_until, span.start)]
     if frame.whole_span is None:
         parts.append(span)
     else:
         parts += [Span(span.start, frame.whole_span.start), Span(frame.whole_span.end, span.end)]
-    found = await _sums_of(connection, account, frame, parts)
+    found = await _sums_of(connection, frame, parts)
     opening = frame.balance_minor + sum(section.amount_minor for place, section in found if place == 1)
     sections = [section for place, section in found if place > 1]
     if frame.whole is not None:
-        rows = await fetch(connection, _DAY_SUMS, account.account_id, *frame.whole)
+        rows = await fetch(connection, _DAY_SUMS, frame.account.account_id, *frame.whole)
         sections += [Section(row["kind"], row["amount_minor"], row["entries"]) for row in rows]
     return opening, sections
 
@@ -144,36 +145,37 @@ async def balance_at(connection: AsyncConnection, account: Account, position: Po
     """The balance with the entry at a position and all stated before it, in minor units."""
     at = position.stated_at
     frame = await find_frame(connection, account, Span(at, at + _INSTANT))
-    before = await _sums_of(connection, account, frame, [Span(frame.covered_until, at)])
-    same = await _sums_of(connection, account, frame, [Span(at, at + _INSTANT)], position.account_version)
+    before = await _sums_of(connection, frame, [Span(frame.covered_until, at)])
+    same = await _sums_of(connection, frame, [Span(at, at + _INSTANT)], position.account_version)
     return frame.balance_minor + sum(section.amount_minor for _, section in (*before, *same))
 
 
 async def list_entries(
-    connection: AsyncConnection, account: Account, span: Span, frame: Frame, *, after: Position | None, limit: int
+    connection: AsyncConnection, frame: Frame, span: Span, *, after: Position | None, limit: int
 ) -> list[StatedEntry]:
     """At most `limit` entries of a span as they are stated, oldest first. Their balances are not reckoned yet."""
     start = after or Position(span.start, 0)
-    rows = await fetch(connection, _PAGE, *_of(account, frame), start.stated_at, span.end, start.account_version, limit)
-    return [_entry(account, row) for row in rows]
+    rows = await fetch(connection, _PAGE, *_of(frame), start.stated_at, span.end, start.account_version, limit)
+    return [_entry(frame.account, row) for row in rows]
 
 
 async def _sums_of(
-    connection: AsyncConnection, account: Account, frame: Frame, parts: Sequence[Span], until: int = _ALL
+    connection: AsyncConnection, frame: Frame, parts: Sequence[Span], until: int = _ALL
 ) -> list[tuple[int, Section]]:
     """Sums of the parts that are not empty, each with its place."""
     if all(part.start >= part.end for part in parts):
         return []
     starts, ends = [part.start for part in parts], [part.end for part in parts]
-    rows = await fetch(connection, _SUMS, *_of(account, frame), starts, ends, until)
+    rows = await fetch(connection, _SUMS, *_of(frame), starts, ends, until)
     return [(row["place"], Section(row["kind"], row["amount_minor"], row["entries"])) for row in rows]
 
 
-def _of(account: Account, frame: Frame) -> tuple[str, str, int, datetime]:
-    return BALANCE_PREFIX + account.account_id, account.account_id, frame.seen, frame.open_from
+def _of(frame: Frame) -> tuple[str, str, int, datetime]:
+    account_id = frame.account.account_id
+    return BALANCE_PREFIX + account_id, account_id, frame.seen, frame.open_from
 
 
-def _entry(account: Account, row: asyncpg.Record) -> StatedEntry:
+def _entry(account: Account, row: Row) -> StatedEntry:
     return StatedEntry(
         transaction_id=row["source"],
         kind=row["kind"],

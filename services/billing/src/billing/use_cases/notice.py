@@ -6,7 +6,7 @@ from chassis.calendar import Calendar
 
 from billing.domain.account import Account, account_not_found
 from billing.domain.ids import AccountId, CustomerId
-from billing.domain.notice import LOOKS_BACK, Business, NoticeOf, notice_of
+from billing.domain.notice import Business, NoticeOf, notice_of
 from billing.domain.plan import plan_at
 from billing.store import Connection
 from billing.store import reckoning as reckonings
@@ -18,7 +18,7 @@ from billing.store.plan import plans_since
 
 async def payment_notice(connection: Connection, account: Account, as_of: datetime, calendar: Calendar) -> NoticeOf:
     """What the account is asked to pay as the business stands."""
-    movements, cut = await movements_since_back(connection, account, since=as_of - LOOKS_BACK)
+    movements, cut = await movements_since_back(connection, account, as_of=as_of)
     documents = await documents_of(connection, account.account_id)
     business = Business(
         account=account,

@@ -21,9 +21,9 @@ async def statement_of(
     if after is not None and not span.start <= after.stated_at < span.end:
         raise _not_returned()
     frame = await find_frame(connection, account, span)
-    opening, sections = await sums(connection, account, span, frame)
+    opening, sections = await sums(connection, frame, span)
     before = opening if after is None else await balance_at(connection, account, after)
-    entries = await list_entries(connection, account, span, frame, after=after, limit=limit)
+    entries = await list_entries(connection, frame, span, after=after, limit=limit)
     return Statement(
         account=account,
         span=span,
