@@ -1,6 +1,7 @@
 """One household after the replay: BOSS sells it television in the middle of a month, and takes it back ten days later.
 
-Both acts come with their reckoning, which explains every cent, and each sums exactly.
+Both acts come with their reckoning, which explains every cent, and each sums exactly. At the end stands the payment
+notice, worked out from the business as it stands.
 """
 
 from dataclasses import dataclass
@@ -12,8 +13,9 @@ from rich.columns import Columns
 from rich.console import Console
 from rich.table import Table
 from touchstone.billing.v1 import account_service_pb2 as account_pb
-from touchstone.billing.v1 import catalog_pb2, order_pb2
+from touchstone.billing.v1 import catalog_pb2, notice_pb2, order_pb2
 from touchstone.billing.v1 import catalog_service_pb2 as catalog_service
+from touchstone.billing.v1 import notice_service_pb2 as notices
 from touchstone.billing.v1 import order_service_pb2 as orders
 from touchstone.common.v1 import operations_service_pb2 as operations
 from touchstone.common.v1.common_pb2 import Money
@@ -32,12 +34,20 @@ _SINCE = to_proto(_ORDERED - timedelta(days=30))
 _MONTH_MINOR, _CHARGED_MINOR, _USED_MINOR = 62_00, 44_00, 22_00
 
 
+_MOVEMENTS = {
+    notice_pb2.NOTICE_LINE_KIND_CHARGED,
+    notice_pb2.NOTICE_LINE_KIND_REFUND,
+    notice_pb2.NOTICE_LINE_KIND_RECHARGE,
+}
+
+
 @dataclass(frozen=True, slots=True)
 class Household:
     """What BOSS was answered, and the proof of the books afterwards."""
 
     ordered: Any
     cancelled: Any
+    notice: Any
     proof: Any
 
 
@@ -64,18 +74,20 @@ async def play(touchstone: Touchstone) -> Household:
         )
     )
     await touchstone.quiet()
+    asked = notices.GetPaymentNoticeRequest(account_id=ACCOUNT, language="en")
+    notice = (await touchstone.notices.GetPaymentNotice(asked)).notice
     proof = await touchstone.operations["billing"].Prove(operations.ProveRequest(), timeout=120)
-    return Household(ordered, cancelled, proof)
+    return Household(ordered, cancelled, notice, proof)
 
 
 def show_household(console: Console, household: Household) -> None:
-    """Prints both reckonings."""
+    """Prints both reckonings and the payment notice."""
     ordered, cancelled = household.ordered, household.cancelled
     tables = [
         _reckoning("Ordered on 10 August", ordered.order.reckoning, ordered.balance_after),
         _reckoning("Cancelled on 20 August", cancelled.reckoning, cancelled.balance_after),
     ]
-    console.print(Columns(tables, padding=(0, 2)))
+    console.print(Columns([*tables, _notice(household.notice)], padding=(0, 2)))
 
 
 def judge_household(household: Household) -> list[Verdict]:
@@ -88,6 +100,11 @@ def judge_household(household: Household) -> list[Verdict]:
     return [
         Verdict("an order in mid-cycle is charged to the day", said, charged.total.minor_units == _CHARGED_MINOR),
         Verdict("the days used stay charged", f"{paid / 100:,.2f}", paid == _USED_MINOR == moved),
+        Verdict(
+            "a notice's lines come to what is asked for and the balance",
+            f"{_shown(household.notice.to_pay)} to pay",
+            _explained(household.notice),
+        ),
         Verdict("lines of a reckoning sum to its total", f"{len(charged.lines)} and {len(back.lines)} lines", exact),
         Verdict(
             "the books prove after it as well", f"{len(household.proof.checks)} claims", bool(household.proof.holds)
@@ -153,6 +170,24 @@ def _reckoning(title: str, reckoning: Any, balance_after: Any) -> Table:
     table.add_row("comes to", _shown(reckoning.total))
     table.add_row("tax in it", _shown(reckoning.tax_included))
     table.add_row("balance after it", _shown(balance_after))
+    return table
+
+
+def _explained(notice: Any) -> bool:
+    """Movements since the account was opened are all there is to its balance; nothing is to be paid without a bill."""
+    moved = sum(line.amount.minor_units for line in notice.lines if line.kind in _MOVEMENTS)
+    asked = sum(bill.remaining.minor_units for bill in notice.bills)
+    return bool(moved == -notice.balance.balance.minor_units and notice.to_pay.minor_units == asked)
+
+
+def _notice(notice: Any) -> Table:
+    table = Table("", "", title="Payment notice", title_justify="left", show_header=False)
+    table.columns[1].justify = "right"
+    for line in notice.lines:
+        table.add_row(line.description, _shown(line.amount))
+    table.add_section()
+    table.add_row("balance", _shown(notice.balance.balance))
+    table.add_row("to pay", _shown(notice.to_pay))
     return table
 
 

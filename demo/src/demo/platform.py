@@ -14,6 +14,7 @@ from touchstone.billing.v1 import account_service_pb2_grpc as account_grpc
 from touchstone.billing.v1 import bill_service_pb2_grpc as bill_grpc
 from touchstone.billing.v1 import catalog_service_pb2_grpc as catalog_grpc
 from touchstone.billing.v1 import charging_service_pb2_grpc as charging_grpc
+from touchstone.billing.v1 import notice_service_pb2_grpc as notice_grpc
 from touchstone.billing.v1 import order_service_pb2_grpc as order_grpc
 from touchstone.campaign.v1 import campaign_service_pb2_grpc as campaign
 from touchstone.common.v1 import operations_service_pb2 as operations
@@ -52,6 +53,7 @@ class Touchstone:
     bills: Any
     catalog: Any
     orders: Any
+    notices: Any
     campaigns: Any
     decisions: Any
     touchpoints: Any
@@ -99,6 +101,7 @@ async def reached(platform: Platform) -> AsyncIterator[Touchstone]:
             bills=bill_grpc.BillServiceStub(channels["billing"]),
             catalog=catalog_grpc.CatalogServiceStub(channels["billing"]),
             orders=order_grpc.OrderServiceStub(channels["billing"]),
+            notices=notice_grpc.NoticeServiceStub(channels["billing"]),
             campaigns=campaign.CampaignServiceStub(channels["campaign"]),
             decisions=campaign.DecisionServiceStub(channels["campaign"]),
             touchpoints=touchpoint.TouchpointServiceStub(channels["touchpoint"]),
