@@ -97,9 +97,9 @@ _ALL = 2**62
 
 
 class Frame(NamedTuple):
-    """The closed days around a span, for an account. `open_from` is where the open day begins, `seen` the newest version
-    that closing saw; `covered_until` and `balance_minor` are the last closed day's before the span; `whole` are the
-    closed days within the span, with the instants that they cover."""
+    """The closed days around a span, for an account. `open_from` is where the open day begins, `seen` the newest
+    version that closing saw; `covered_until` and `balance_minor` are the last closed day's before the span; `whole` are
+    the closed days within the span, with the instants that they cover."""
 
     account: Account
     open_from: datetime
