@@ -152,7 +152,7 @@ def test_targets_are_services_that_exist_and_say_their_port(process: Configured)
         assert target == f"dns:///{service}:50051"
         ports = [port["port"] for port in of_kind("Service")[service]["spec"]["ports"]]
         assert ports == [50051]
-    assert len(targets) == {"gateway": 5, "touchpoint": 1}.get(process.name, 0)
+    assert len(targets) == {"gateway": 5, "billing": 1, "touchpoint": 1}.get(process.name, 0)
 
 
 @pytest.mark.parametrize("name", SERVICES)
@@ -405,7 +405,7 @@ def test_the_keys_of_the_containers_verify(tmp_path: Path) -> None:
     keys = KeySet.import_key_set(json.loads((public / "jwks.json").read_text()))
     assert "operations" in jwt.decode((signing / "operator").read_text(), keys, algorithms=["ES256"]).claims["scope"]
     callers = {name for name, scopes in SERVICE_SCOPES.items() if scopes}
-    assert {file.name for file in public.iterdir()} == {"jwks.json", *callers} >= {"gateway", "touchpoint"}
+    assert {file.name for file in public.iterdir()} == {"jwks.json", *callers} >= {"gateway", "billing", "touchpoint"}
     mounted = {volume.partition(":")[0] for name in PROCESSES for volume in compose()["services"][name]["volumes"]}
     assert mounted == {"keys"}, "no process reads the volume with the private key"
 

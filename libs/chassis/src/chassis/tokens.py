@@ -29,7 +29,7 @@ AUDIENCE = "touchstone"
 # providers, which carry a signature and no token.
 SERVICE_SCOPES: dict[str, tuple[str, ...]] = {
     "member": (),
-    "billing": (),
+    "billing": ("coupons.write", "points.write", "member.read"),
     "campaign": (),
     "touchpoint": ("campaign.decide",),
     "scoring": (),

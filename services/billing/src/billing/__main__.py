@@ -31,6 +31,7 @@ from billing.api.sending import Sending
 from billing.api.top_up import TopUpApi
 from billing.api.usage import UsageApi
 from billing.channels import open_channels
+from billing.clients.member import MemberClient
 from billing.consumers import handlers
 from billing.jobs import timed
 from billing.settings import BillingSettings
@@ -39,12 +40,21 @@ from billing.use_cases.quote import Sale
 from billing.wire import FACTS
 
 
+def _member(parts: Parts[BillingSettings]) -> MemberClient | None:
+    """The member service, where its address is known."""
+    settings = parts.settings
+    if not settings.member_target:
+        return None
+    return MemberClient(parts.channel(settings.member_target), settings.member_timeout_seconds)
+
+
 def build(parts: Parts[BillingSettings]) -> Served:
     """Puts billing together."""
     settings, calendar = parts.settings, Calendar(parts.settings.zone)
     channels = open_channels(settings.payment_channels_file, timeout_seconds=settings.payment_channel_seconds)
     sending = Sending(parts.work, channels, calendar)
     sale = Sale(calendar, settings.cycle_anchor_day)
+    placing = Placing(parts.work, sale, _member(parts))
     return Served(
         servicers=(
             _servicer(account_grpc, "AccountService", AccountApi(parts.work, calendar)),
@@ -52,7 +62,7 @@ def build(parts: Parts[BillingSettings]) -> Served:
             _servicer(usage_grpc, "UsageService", UsageApi(parts.work, calendar)),
             _servicer(bill_grpc, "BillService", BillApi(parts.work, calendar)),
             _servicer(catalog_grpc, "CatalogService", CatalogApi(parts.work, calendar)),
-            _servicer(order_grpc, "OrderService", OrderApi(parts.work, sale, Placing(parts.work, sale, None))),
+            _servicer(order_grpc, "OrderService", OrderApi(parts.work, sale, placing)),
             _servicer(payment_grpc, "PaymentService", PaymentApi(parts.work, channels, calendar, sending)),
             _servicer(top_up_grpc, "TopUpService", TopUpApi(parts.work, channels, calendar)),
             _servicer(notice_grpc, "NoticeService", NoticeApi(parts.work, calendar)),

@@ -24,3 +24,7 @@ class BillingSettings(ServiceSettings):
     cycle_anchor_day: int = Field(
         1, ge=0, le=31, description="Day of the month on which cycles of months begin; 0 is the day of each order."
     )
+    member_target: str = Field(
+        "", description="Address of member, asked for orders with coupons or points; empty refuses those."
+    )
+    member_timeout_seconds: float = Field(1.0, gt=0, le=10, description="How long member is waited for.")

@@ -7,10 +7,11 @@ from functools import partial
 from chassis.calendar import Calendar
 from chassis.consumers import Delivery, Handlers
 from chassis.work import Transaction
-from touchstone.billing.v1 import account_events_pb2, billing_events_pb2
+from touchstone.billing.v1 import account_events_pb2, billing_events_pb2, order_events_pb2
 from touchstone.member.v1 import care_events_pb2, member_events_pb2, program_events_pb2
 
 from member.domain.membership import MemberId
+from member.use_cases.billed_orders import free_for_orders, spend_for_orders
 from member.use_cases.club_terms import check_tiers, follow_members
 from member.use_cases.earning import reward_payments
 from member.use_cases.memberships import give_up_late_points
@@ -19,6 +20,7 @@ from member.use_cases.progress import count_earnings
 from member.use_cases.registrations import leave_activities
 from member.use_cases.taking_back import take_back
 from member.use_cases.tiers import judge_customers
+from member.wire.billed_orders import billed_order_from_delivery
 from member.wire.earning_events import care_from_delivery, enrolments_from_deliveries, upgrades_from_deliveries
 from member.wire.memberships import changed_customers_from_deliveries
 from member.wire.points import (
@@ -59,6 +61,22 @@ async def on_charge_refunded(
 ) -> None:
     """A charge that is given back takes its share of the points back that it gave, also when it is heard of first."""
     await take_back(transaction, [charge_refunded_from_delivery(delivery) for delivery in deliveries])
+
+
+async def on_order_placed(
+    transaction: Transaction, deliveries: Sequence[Delivery[order_events_pb2.OrderPlaced]], *, calendar: Calendar
+) -> None:
+    """Coupons and points that were set aside for an order are spent."""
+    orders = [billed_order_from_delivery(delivery) for delivery in deliveries]
+    await spend_for_orders(transaction, orders, calendar=calendar)
+
+
+async def on_order_rejected(
+    transaction: Transaction, deliveries: Sequence[Delivery[order_events_pb2.OrderRejected]], *, calendar: Calendar
+) -> None:
+    """Coupons and points that were set aside for an order are free again."""
+    orders = [billed_order_from_delivery(delivery) for delivery in deliveries]
+    await free_for_orders(transaction, orders, calendar=calendar)
 
 
 async def on_customer_registered(
@@ -117,6 +135,8 @@ def handlers(calendar: Calendar) -> Handlers:
     listening.on(billing_events_pb2.AccountCharged, partial(on_account_charged, calendar=calendar))
     listening.on(account_events_pb2.RechargeReversed, on_recharge_reversed)
     listening.on(account_events_pb2.ChargeRefunded, on_charge_refunded)
+    listening.on(order_events_pb2.OrderPlaced, partial(on_order_placed, calendar=calendar))
+    listening.on(order_events_pb2.OrderRejected, partial(on_order_rejected, calendar=calendar))
     listening.on(member_events_pb2.CustomerRegistered, on_customer_registered)
     listening.on(member_events_pb2.TierChanged, partial(on_tier_changed, calendar=calendar))
     listening.on(program_events_pb2.MemberLeft, on_member_left)

@@ -48,7 +48,8 @@ class Placing:
             finish = partial(self._finish, reserved=reserved)
             return await self._work.answer("place_order", asked, finish, pb.PlaceOrderResponse)
         except Refusal as refusal:
-            given_up = orders.GivenUp(wanted.order_id, refusal.reason, reserved.points_hold_id)
+            because = refusal.metadata.get("because", refusal.reason)
+            given_up = orders.GivenUp(wanted.order_id, because, reserved.points_hold_id)
             await self._work.run(lambda transaction: orders.reject_order(transaction, given_up))
             raise
 

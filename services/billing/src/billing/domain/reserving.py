@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import NamedTuple, Protocol
 
-from chassis.errors import Unavailable
+from chassis.errors import Refusal, Unavailable
 
 from billing.domain.deduction import CouponPart
 from billing.domain.ids import CustomerId, OrderId, ProductId
@@ -11,6 +11,10 @@ from billing.domain.ids import CustomerId, OrderId, ProductId
 
 class MemberUnavailable(Unavailable):
     """The member service does not answer: orders with coupons or points wait, others do not need it."""
+
+
+class NotSetAside(Refusal):
+    """The member service sets coupons or points not aside for the order; metadata `because` is its reason."""
 
 
 class ReservedLine(NamedTuple):
