@@ -40,8 +40,9 @@ def settings() -> Mapping[str, Any]:
 
 @pytest.fixture
 async def served(fresh: Database, nats: NatsServer, keys: Keys, settings: Mapping[str, Any]) -> AsyncIterator[Serving]:
-    """Billing, serving gRPC."""
-    async with serving(PROCESS, fresh, nats, keys, **settings) as running:
+    """Billing, serving gRPC; what the calendar asks for is done by the test's own calls alone."""
+    values: dict[str, Any] = {"timed_work": False, **settings}
+    async with serving(PROCESS, fresh, nats, keys, **values) as running:
         yield running
 
 
@@ -49,6 +50,9 @@ async def served(fresh: Database, nats: NatsServer, keys: Keys, settings: Mappin
 async def paying(fresh: Database, nats: NatsServer, keys: Keys, tmp_path: Path) -> AsyncIterator[Paying]:
     """Billing with a payment provider; what the calendar asks for is done by the test's own calls alone."""
     async with providing() as provider:
-        channels = {"payment_channels_file": write_channels(tmp_path, provider), "payment_channel_seconds": 1.0}
+        channels: dict[str, Any] = {
+            "payment_channels_file": write_channels(tmp_path, provider),
+            "payment_channel_seconds": 1.0,
+        }
         async with serving(PROCESS, fresh, nats, keys, timed_work=False, **channels, **DATED_LONG_AGO) as served:
             yield await Paying.begun(served, provider)

@@ -166,7 +166,7 @@ async def test_usage_is_rated_without_being_charged(served: Serving) -> None:
     ):
         other = pb.RateUsageRequest()
         other.CopyFrom(wish)
-        other.MergeFrom(pb.RateUsageRequest(**changed))  # type: ignore[arg-type]
+        other.MergeFrom(pb.RateUsageRequest(**changed))
         assert (await refused(catalog.RateUsage, other)).reason == reason
 
 

@@ -158,7 +158,9 @@ async def test_a_statement_shows_the_newest_first(billing: Billing) -> None:
 
 
 DAMAGE = {
-    "a bill whose debit is another's": "UPDATE bills SET account_id = 'a2', crossing_version = 9 WHERE account_id = 'b1'",
+    "a bill whose debit is another's": (
+        "UPDATE bills SET account_id = 'a2', crossing_version = 9 WHERE account_id = 'b1'"
+    ),
     "a bill that states another balance": "UPDATE bills SET balance_at_issue_minor = 1 WHERE account_id = 'a2'",
     "a gap in the book": "UPDATE bills SET bill_number = 9 WHERE account_id = 'a2'",
     "a book that ends elsewhere": "UPDATE bill_books SET last_number = 7",

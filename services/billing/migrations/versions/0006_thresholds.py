@@ -1,7 +1,7 @@
 """Versions of bill plans, crossings of every cause, bills with what corrects them, and overdue steps.
 
-Bills of before stay as they are: originals that do not know their plan or stay. Those that were open while their account
-had come back to its threshold are closed, because from now on a bill asks for the stay it was issued for.
+Bills of before stay as they are: originals that do not know their plan or stay. Those that were open while their
+account had come back to its threshold are closed, because from now on a bill asks for the stay it was issued for.
 """
 
 from alembic import op
