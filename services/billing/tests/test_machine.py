@@ -27,8 +27,9 @@ from ledger.domain.account import Account
 from ledger.domain.engine import EXPIRED, Books
 
 from services.billing.tests.factories import PLAN, a_plan, an_account, cny
-from services.billing.tests.machine import AccountsMachine, day
+from services.billing.tests.machine import day
 from services.billing.tests.model import OWN, PARENT, THRESHOLD, Look
+from services.billing.tests.ordering import OrdersMachine
 from services.member.tests.drawn import games
 
 PLANS = {PLAN: [a_plan(THRESHOLD, 2 * THRESHOLD)]}
@@ -46,7 +47,7 @@ def copy(books: Books) -> Books:
     )
 
 
-class RulesMachine(AccountsMachine):
+class RulesMachine(OrdersMachine):
     """Without a database."""
 
     def __init__(self) -> None:

@@ -39,8 +39,9 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from services.billing.tests.factories import CALENDAR, OCCURRED_AT, PLAN, RECORDED_AT, a_plan, cny
-from services.billing.tests.machine import AccountsMachine, day
+from services.billing.tests.machine import day
 from services.billing.tests.model import OWN, PARENT, THRESHOLD, Look
+from services.billing.tests.ordering import OrdersMachine
 from services.member.tests.drawn import games
 
 T = TypeVar("T")
@@ -91,7 +92,7 @@ class Games:
         self.runner.close()
 
 
-class UseCasesMachine(AccountsMachine):
+class UseCasesMachine(OrdersMachine):
     """Every game plays with two accounts of its own, on what all games share."""
 
     games: ClassVar[Games]
