@@ -8,11 +8,11 @@ from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import Any, ClassVar
 
+from chassis.testing.games import DRAWN, Parts, numbers_of
 from hypothesis import note
 from hypothesis.stateful import RuleBasedStateMachine, rule
 
 from services.billing.tests.model import OWN, PARENT, Look, Town
-from services.member.tests.drawn import DRAWN, Parts, numbers_of
 
 LIFETIMES = (1, 2, 5, 5, 9, 40)
 LIMITS = (0, 0, 15, 40)

@@ -21,6 +21,7 @@ from billing.domain.threshold import Turn
 from billing.domain.wish import Recharge
 from billing.store.posting import Limits, balance_of, command_of
 from chassis.errors import Refusal
+from chassis.testing.games import games
 from hypothesis.stateful import run_state_machine_as_test
 from ledger import Asset, Source
 from ledger.domain.account import Account
@@ -30,7 +31,6 @@ from services.billing.tests.factories import PLAN, a_plan, an_account, cny
 from services.billing.tests.machine import day
 from services.billing.tests.model import OWN, PARENT, THRESHOLD, Look
 from services.billing.tests.ordering import OrdersMachine
-from services.member.tests.drawn import games
 
 PLANS = {PLAN: [a_plan(THRESHOLD, 2 * THRESHOLD)]}
 

@@ -32,6 +32,7 @@ from chassis.database import async_url
 from chassis.embedded.databases import Database
 from chassis.errors import Refusal
 from chassis.testing import Databases
+from chassis.testing.games import games
 from chassis.work import Transaction, Work
 from hypothesis import settings
 from hypothesis.stateful import run_state_machine_as_test
@@ -42,7 +43,6 @@ from services.billing.tests.factories import CALENDAR, OCCURRED_AT, PLAN, RECORD
 from services.billing.tests.machine import day
 from services.billing.tests.model import OWN, PARENT, THRESHOLD, Look
 from services.billing.tests.ordering import OrdersMachine
-from services.member.tests.drawn import games
 
 T = TypeVar("T")
 # One original bill for each stay: nothing is on its way in these games.

@@ -4,6 +4,7 @@ from datetime import timedelta
 from functools import cache
 from typing import ClassVar
 
+from chassis.testing.games import DRAWN, Parts, numbers_of
 from hypothesis import note
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 from ledger import Shortfall
@@ -11,7 +12,6 @@ from member.domain.spending import ReversalShortfall
 
 from libs.ledger.tests.model import Household
 from services.member.tests import factories
-from services.member.tests.drawn import DRAWN, Parts, numbers_of
 
 day = cache(factories.day)
 

@@ -10,6 +10,7 @@ from chassis.database import async_url
 from chassis.embedded.databases import Database
 from chassis.errors import Refusal
 from chassis.testing import Databases
+from chassis.testing.games import DRAWN, Parts, games, numbers_of
 from chassis.work import Transaction, Work
 from hypothesis import Phase, note, settings
 from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_as_test
@@ -34,7 +35,6 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 
 from services.member.tests.coupon_machine import ACTS, SHAPES, Game
 from services.member.tests.coupon_steps import CALENDAR, order, prove_coupons, use_command
-from services.member.tests.drawn import DRAWN, Parts, games, numbers_of
 from services.member.tests.factories import RECORDED_AT, customer
 
 T = TypeVar("T")

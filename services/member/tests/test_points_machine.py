@@ -1,6 +1,7 @@
 """The points machine on the rules alone: postings as the store makes them, carried out by the ledger's engine."""
 
 from chassis.errors import Refusal
+from chassis.testing.games import games
 from hypothesis.stateful import run_state_machine_as_test
 from ledger import AnyCommand, Asset
 from ledger.domain.account import Account
@@ -11,7 +12,6 @@ from member.domain.points import ASSET, Grant, Hold, HoldEnd, Share
 from member.domain.spending import Purpose, Reversal, ReversalShortfall, Spend, Transfer
 from member.store import postings
 
-from services.member.tests.drawn import games
 from services.member.tests.points_machine import MOST_OWED, PERSONS, REGRANT, Answer, PointsMachine, day
 
 

@@ -12,6 +12,7 @@ from chassis.database import async_url
 from chassis.embedded.databases import Database
 from chassis.errors import Refusal
 from chassis.testing import Databases
+from chassis.testing.games import games
 from chassis.work import Transaction, Work
 from hypothesis import settings
 from hypothesis.stateful import run_state_machine_as_test
@@ -28,7 +29,6 @@ from member.use_cases.memberships import EnrolCustomer, enrol_customers
 from member.wire import FACTS
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from services.member.tests.drawn import games
 from services.member.tests.factories import JANUARY, RECORDED_AT, customer, person
 from services.member.tests.history import Seen, check_history
 from services.member.tests.points_machine import MOST_OWED, PERSONS, REGRANT, Answer, PointsMachine, day

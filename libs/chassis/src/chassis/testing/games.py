@@ -1,4 +1,4 @@
-"""Acts of a game as hypothesis draws them.
+"""Acts of a game as hypothesis draws them, for state machines of whole services.
 
 An act is a number, from which its kind and its parts are taken by division, and five acts are drawn at once: drawing
 everything by itself would cost more than the acts. They are drawn as bytes, because those are evenly distributed; of
