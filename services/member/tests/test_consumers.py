@@ -10,7 +10,7 @@ from chassis.embedded import NatsServer
 from chassis.testing.serving import Serving
 from chassis.times import to_proto
 from google.protobuf.message import Message
-from touchstone.billing.v1 import account_events_pb2, billing_events_pb2
+from touchstone.billing.v1 import account_events_pb2, billing_events_pb2, order_events_pb2
 from touchstone.common.v1.common_pb2 import Money
 
 from services.member.tests.factories import RECORDED_AT, day, enrolled, rows, scalar, told
@@ -190,3 +190,19 @@ async def test_more_than_was_paid_is_not_given_back(served: Serving, billing: Bi
     assert await balance(served) == 100
     letters = await rows(served.work, "SELECT event_id FROM dead_letters ORDER BY 1")
     assert letters == [("nothing",), ("too-much",)]
+
+
+async def test_an_order_for_which_nothing_was_set_aside_is_heard_and_done(served: Serving, billing: Billing) -> None:
+    """Most orders have neither coupons nor points; some have points alone."""
+    await enrolled(served.work, "c-1")
+    at = to_proto(day(1))
+    placed = order_events_pb2.OrderPlaced(order_id="o-1", account_id="a-1", customer_id="c-1", occurred_at=at)
+    rejected = order_events_pb2.OrderRejected(
+        order_id="o-2", account_id="a-1", customer_id="c-1", points_hold_id="unknown", occurred_at=at
+    )
+    await billing.tell(placed, event_id="e-1")
+    await billing.tell(rejected, event_id="e-2")
+    await served.settle()
+    heard = "SELECT request_id FROM handled_requests WHERE caller = 'event:billing' ORDER BY 1"
+    assert await rows(served.work, heard) == [("e-1",), ("e-2",)]
+    assert await rows(served.work, "SELECT event_id FROM dead_letters") == []

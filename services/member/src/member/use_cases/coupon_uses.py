@@ -128,6 +128,8 @@ async def redeem_reserved(
     transaction: Transaction, commands: Sequence[EndReservation], *, calendar: Calendar
 ) -> list[Sequence[Coupon] | Refusal]:
     """Spend what is set aside for orders; ReservationNotOpen."""
+    if not commands:
+        return []
     book = await _orders(transaction, commands, Counting.NOTHING, calendar)
     outcomes = [
         attempt(lambda each: book.redeem(each.customer_id, each.order_id, occurred_at=each.occurred_at), command)
@@ -141,6 +143,8 @@ async def release_coupons(
     transaction: Transaction, commands: Sequence[EndReservation], *, calendar: Calendar
 ) -> list[Sequence[Coupon] | Refusal]:
     """Free what is set aside for orders; ReservationNotOpen."""
+    if not commands:
+        return []
     book = await _orders(transaction, commands, Counting.USED, calendar)
     outcomes = [
         attempt(lambda each: book.release(each.customer_id, each.order_id, occurred_at=each.occurred_at), command)
