@@ -5,7 +5,8 @@ from datetime import timedelta
 
 import pytest
 from billing.domain.account import AccountNotFound
-from billing.domain.charge import ChargeFullyRefunded, ChargeNotFound, RefundExceedsCharge
+from billing.domain.charge import ChargeFullyRefunded, ChargeNotFound, RefundCharge, RefundExceedsCharge
+from billing.domain.ids import ChargeId
 from billing.domain.movement import InsufficientBalance
 from billing.domain.reservation import (
     ReservationEnded,
@@ -14,12 +15,24 @@ from billing.domain.reservation import (
     ReservationNotFound,
     ReservationState,
 )
+from billing.use_cases.refund_charge import refund_charges
 from chassis.errors import InvalidArgument, Refusal
+from chassis.money import Money
 from chassis.work import Work
 from sqlalchemy import text
 
 from services.billing.tests.charging import Charging, accepted, committing, reserving
-from services.billing.tests.factories import ACCOUNT, OCCURRED_AT, PLAN, Billing, a_plan, cny, opening, recharge
+from services.billing.tests.factories import (
+    ACCOUNT,
+    CALENDAR,
+    OCCURRED_AT,
+    PLAN,
+    Billing,
+    a_plan,
+    cny,
+    opening,
+    recharge,
+)
 
 LATER = OCCURRED_AT + timedelta(hours=1)
 
@@ -64,6 +77,19 @@ async def test_refunds_of_a_batch_see_those_before_them(charging: Charging) -> N
     kinds = [type(each) for each in outcomes if isinstance(each, Refusal)]
     assert kinds == [RefundExceedsCharge, ChargeNotFound]
     assert await balance(charging) == (100_00, 0)
+
+
+async def test_a_refund_in_another_currency_leaves_those_behind_it_all_there_is(charging: Charging) -> None:
+    taken = await charging.charge(10_00)
+    charge_id = ChargeId(taken.movement.identity)
+    wrong, right = (
+        RefundCharge(charge_id=charge_id, amount=amount, reason="wrong price", occurred_at=OCCURRED_AT)
+        for amount in (Money(6_00, "USD"), cny(6_00))
+    )
+    refused, given = await charging.run(lambda transaction: refund_charges(transaction, [wrong, right], CALENDAR))
+    assert isinstance(refused, InvalidArgument)
+    assert accepted(given).refund.charge.refunded_minor == 0
+    assert await balance(charging) == (96_00, 0)
 
 
 async def test_a_charge_of_zero_has_nothing_to_give_back(charging: Charging) -> None:
@@ -171,6 +197,17 @@ async def test_after_its_end_a_reservation_is_free(charging: Charging) -> None:
     (early,) = await charging.commit(committing())
     assert isinstance(early, ReservationExpired)
     assert await balance(charging) == (0, 0)
+
+
+async def test_after_its_end_nothing_is_taken_beyond_it_either(charging: Charging) -> None:
+    """What was used is sent as a charge then: it is not to be paid twice."""
+    await charging.reserve(reserving(amount=10_00))
+    with pytest.raises(ReservationExpired):
+        await charging.commit(committing(used=15_00, at=LATER))
+    assert await balance(charging) == (100_00, 10_00)
+    await charging.charge(15_00, at=LATER)
+    assert await balance(charging) == (85_00, 0)
+    assert await charging.billing.proof() == []
 
 
 async def test_renewing_takes_and_sets_aside_in_one_step(charging: Charging) -> None:

@@ -6,7 +6,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import NamedTuple
 
-from chassis.errors import NotFound, Refusal
+from chassis.errors import InvalidArgument, NotFound, Refusal
 from chassis.money import Money
 
 from billing.domain.charge_refund import ChargeTaken, Refunding
@@ -116,9 +116,11 @@ class RefundCharge:
         check_occurred_at(self.occurred_at)
 
     def refunding(self, charge: ChargeTaken, refund_id: str) -> Refunding:
-        """What is given back. Refuses ChargeFullyRefunded, RefundExceedsCharge."""
+        """What is given back. Refuses another currency, ChargeFullyRefunded, RefundExceedsCharge."""
         left_minor = charge.left_minor
         amount = self.amount or Money(left_minor, charge.amount.currency)
+        if amount.currency != charge.amount.currency:
+            raise InvalidArgument("amount.currency", f"must be {charge.amount.currency}, that of the charge")
         if not left_minor:
             raise ChargeFullyRefunded(f"nothing is left of charge {self.charge_id}", charge_id=self.charge_id)
         if amount.minor_units > left_minor:

@@ -102,7 +102,8 @@ async def reserve(transaction: Transaction, wanted: Sequence[Reserve], calendar:
 async def commit_reservations(
     transaction: Transaction, wanted: Sequence[Commit], calendar: Calendar
 ) -> list[Ended | Refusal]:
-    """Refuses ReservationNotFound, ReservationEnded, ReservationExpired, a wrong currency; each item alone."""
+    """Refuses ReservationNotFound, ReservationEnded, ReservationExpired, a wrong currency; each item alone, but for one
+    that is found to have expired when what was used beyond it is taken already: that undoes the whole."""
     accounts, found = await _for_update(transaction, [each.reservation_id for each in wanted])
     chosen = [_ending(each, found) for each in wanted]
     endings = [each for each in chosen if isinstance(each, Ending)]
@@ -230,7 +231,10 @@ def _ended(wanted: Commit, ending: Ending, moved: Sequence[Moved | Refusal]) -> 
     first, *beyond = moved
     reservation = ending.reservation
     if isinstance(first, Refusal):
-        return _in_our_words(reservation, first)
+        refusal = _in_our_words(reservation, first)
+        if any(isinstance(each, Moved) for each in beyond):
+            raise refusal
+        return refusal
     if not wanted.used.minor_units:
         return Ended(reservation.released(wanted.occurred_at), first)
     more = next((each for each in beyond if isinstance(each, Moved)), None)
