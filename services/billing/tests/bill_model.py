@@ -55,7 +55,7 @@ class BillModel:
 
     def take(self, act: Act) -> None:
         """What the act leaves."""
-        before = self.balance + self.limit
+        before, asked = self.balance + self.limit, bool(self.open)
         match act.kind:
             case "charge" | "order":
                 self.balance -= act.amount
@@ -73,9 +73,9 @@ class BillModel:
                 self.balance += self.open.pop(self.chosen(act)).remaining
         if act.kind == "refund" and self.crossed is not None:
             self._refund(act.amount)
-        self._look(act, fell=self.balance + self.limit < before)
+        self._look(act, fell=self.balance + self.limit < before, asked=asked)
 
-    def _look(self, act: Act, *, fell: bool) -> None:
+    def _look(self, act: Act, *, fell: bool, asked: bool) -> None:
         measure, (threshold, _) = self.balance + self.limit, PLANS[self.plan]
         if self.crossed is not None and measure >= self.crossed:
             self.crossed, self.open = None, []
@@ -83,7 +83,7 @@ class BillModel:
             self._cross(threshold)
         elif self.crossed is not None and act.kind == "order" and any(each.kind == "original" for each in self.open):
             self._append("supplement", min(act.amount, self._gap() - sum(each.remaining for each in self.open)))
-        elif self.crossed is not None and act.kind == "pay" and not self.open:
+        elif self.crossed is not None and asked and not self.open:
             self._append("supplement", self._gap())
 
     def _gap(self) -> int:

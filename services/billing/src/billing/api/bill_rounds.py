@@ -47,7 +47,9 @@ class BillRounds:
     async def RunOverdueSteps(self, request: pb.RunOverdueStepsRequest, context: Context) -> pb.RunOverdueStepsResponse:
         async def act(transaction: Transaction, as_of: datetime) -> pb.RunOverdueStepsResponse:
             done = await run_overdue_steps(transaction, as_of, self._calendar)
-            return pb.RunOverdueStepsResponse(reminders=done.reminders, suspended=done.suspended)
+            return pb.RunOverdueStepsResponse(
+                accounts=done.accounts, reminders=done.reminders, suspended=done.suspended
+            )
 
         asked = ask(request, as_of_from_proto(request.as_of))
         return await total_of_rounds(

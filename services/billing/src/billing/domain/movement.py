@@ -16,7 +16,7 @@ from chassis.money import Money
 from billing.domain.account import Account
 from billing.domain.bill import Bill
 from billing.domain.ids import AccountId, CustomerId, TransactionId
-from billing.domain.threshold import Step, Turned
+from billing.domain.threshold import CrossingCause, Step, Turned
 
 OCCURRED_BEFORE = datetime(9900, 1, 1, tzinfo=UTC)
 """Later business times are refused: a due date counted from them would leave the calendar."""
@@ -25,6 +25,10 @@ REGRANT_FOR = timedelta(days=30)
 """How long gift credit lives that comes back after it would have expired."""
 
 NOTHING_MORE: Mapping[str, str] = MappingProxyType({})
+
+TAKEN_AGAIN_BY = "taken_again_by"
+"""What a movement is about that only gives back what another of the same change takes again: that one's transaction. It
+brings nobody back to a threshold; the other one does, or not."""
 
 
 class InsufficientBalance(Refusal):
@@ -315,6 +319,30 @@ class StatementEntry(NamedTuple):
     recorded_at: datetime
     charge_id: str = ""
     reverses: TransactionId | None = None
+
+
+def due_steps(
+    movement: Movement, outcome: Refusal, stand: Stand, accounts: Mapping[AccountId, Account]
+) -> tuple[Step, ...]:
+    """A recurring charge that is refused for want of balance counts as gone: that may cross the threshold."""
+    if not isinstance(outcome, InsufficientBalance) or movement.billing is not Billing.DUE:
+        return ()
+    if not isinstance(movement.act, Debit):
+        return ()
+    measured = stand.balance_minor + accounts[movement.account_id].credit_limit_minor
+    due_minor = movement.act.amount.minor_units
+    return (
+        Step(
+            account_id=movement.account_id,
+            cause=CrossingCause.DUE_CHARGE,
+            measured_before=measured,
+            measured_after=measured - due_minor,
+            balance_after=stand.balance_minor,
+            account_version=stand.account_version,
+            occurred_at=movement.occurred_at,
+            due_minor=due_minor,
+        ),
+    )
 
 
 def check_occurred_at(occurred_at: datetime) -> None:

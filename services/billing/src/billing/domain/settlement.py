@@ -6,7 +6,7 @@ account is back, whatever is still open is no longer asked for. The steps of one
 versions, because the ledger booked them under its lock.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from itertools import takewhile
@@ -21,7 +21,7 @@ from billing.domain.asking import ASK_AGAIN_AFTER, Gap, bill_at, due_at, to_add,
 from billing.domain.bill import Bill, BillKind, CloseReason, PlanVersion
 from billing.domain.effects import Closed, Credited, Effect, Fell, Issued, Paid, Restored, StateChanged
 from billing.domain.ids import AccountId, BillId, TransactionId
-from billing.domain.movement import Billing, Booking, Debit, InsufficientBalance, Limit, Movement, Stand
+from billing.domain.movement import TAKEN_AGAIN_BY, Billing, Booking, Limit, Movement, Stand, due_steps
 from billing.domain.overdue import first_step_at
 from billing.domain.plan import BillPlan, Plans, plan_at
 from billing.domain.threshold import Crossing, CrossingCause, Step, Turn, Turned, take
@@ -35,7 +35,8 @@ USED_MEANWHILE = "used while the bill was open"
 class Entry(NamedTuple):
     """Something that happened to accounts, in its place in the order of booking: a movement, an expiry, another plan.
 
-    `billed_minor` is what of a movement a supplement asks for, or credit notes take back.
+    `billed_minor` is what of a movement a supplement asks for, or credit notes take back. `taken_again` says that a
+    later entry takes again what this one gives back.
     """
 
     account_id: AccountId
@@ -46,6 +47,7 @@ class Entry(NamedTuple):
     billing: Billing = Billing.PLAIN
     billed_minor: int = 0
     note: str = ""
+    taken_again: bool = False
 
 
 def entry_of(
@@ -64,6 +66,7 @@ def entry_of(
         billing=movement.billing,
         billed_minor=own if movement.billed_minor is None else movement.billed_minor,
         note=movement.note,
+        taken_again=TAKEN_AGAIN_BY in movement.about,
     )
 
 
@@ -81,39 +84,18 @@ def stand_after(
             standing[account_id] = replace(standing[account_id], crossing=turned.crossing)
 
 
-def due_steps(
-    movement: Movement, outcome: Refusal, stand: Stand, accounts: Mapping[AccountId, Account]
-) -> tuple[Step, ...]:
-    """A recurring charge that is refused for want of balance counts as gone: that may cross the threshold."""
-    if not isinstance(outcome, InsufficientBalance) or movement.billing is not Billing.DUE:
-        return ()
-    if not isinstance(movement.act, Debit):
-        return ()
-    measured = stand.balance_minor + accounts[movement.account_id].credit_limit_minor
-    due_minor = movement.act.amount.minor_units
-    return (
-        Step(
-            account_id=movement.account_id,
-            cause=CrossingCause.DUE_CHARGE,
-            measured_before=measured,
-            measured_after=measured - due_minor,
-            balance_after=stand.balance_minor,
-            account_version=stand.account_version,
-            occurred_at=movement.occurred_at,
-            due_minor=due_minor,
-        ),
-    )
-
-
 @dataclass(slots=True)
 class Tab:
-    """What is asked of an account, and what is on its way: read behind its lock, and kept up as a batch goes along."""
+    """What is asked of an account, and what is on its way: read behind its lock, and kept up as a batch goes along.
+    `settled_up` is the bill that was the last to be asked for, once it is paid or taken back and the stay goes on.
+    """
 
     account: Account
     documents: list[Bill] = field(default_factory=list)
     last_issued_at: datetime | None = None
     pending_minor: int = 0
     cycles_minor: int = 0
+    settled_up: Bill | None = field(default=None, init=False)
 
     @property
     def on_its_way(self) -> int:
@@ -128,20 +110,30 @@ class Tab:
 
 
 def turn(accounts: Mapping[AccountId, Account], plans: Plans, entries: Sequence[Entry]) -> list[tuple[Turned, ...]]:
-    """Take each account's threshold machine over its steps. The plan that acts is that of the entry's business time."""
+    """Take each account's threshold machine over its steps. The plan that acts is that of the entry's business time.
+    What is given back only to be taken again brings nobody back: the step that takes it says where the account stands.
+    """
     crossings: dict[AccountId, Crossing | None] = {}
     found = []
-    for entry in entries:
+    for place, entry in enumerate(entries):
+        goes_on = _moved_later(entries[place + 1 :]) if entry.taken_again else set()
         turns = []
         for step in entry.steps:
             account = accounts[step.account_id]
             crossing = crossings.get(step.account_id, account.crossing)
+            if crossing is not None and step.account_id in goes_on:
+                turns.append(Turned(step, Turn.NONE, crossing))
+                continue
             plan = plan_at(plans, account.plan_id, entry.occurred_at) if crossing is None else None
             turned = take(crossing, plan.threshold_minor(account) if plan else None, step)
             crossings[step.account_id] = turned.crossing
             turns.append(turned)
         found.append(tuple(turns))
     return found
+
+
+def _moved_later(entries: Sequence[Entry]) -> set[AccountId]:
+    return {step.account_id for entry in entries for step in entry.steps}
 
 
 def concerned(
@@ -178,6 +170,7 @@ class Settlement:
         touched = {each.step.account_id for each in turns} | {entry.account_id}
         if touched.isdisjoint(self._tabs):
             return
+        asked = {bill.bill_id for each in touched & self._tabs.keys() for bill in self._tabs[each].documents}
         expired = tuple(takewhile(lambda each: each.step.cause is CrossingCause.EXPIRY, turns))
         yield from self._turned(entry, expired)
         if entry.settles is not None:
@@ -190,10 +183,10 @@ class Settlement:
         if tab is not None and tab.account.crossing is not None:
             if entry.billing is Billing.SUPPLEMENT and stood is not None:
                 yield from self._supplement(entry, tab, turns)
-            elif entry.settles is not None and not tab.documents:
-                yield from self._asked_on(entry, tab, turns)
+            if tab.settled_up is not None and not entry.taken_again:
+                yield from self._asked_on(entry, tab, tab.settled_up, turns)
         for account_id in sorted(touched & self._tabs.keys()):
-            yield from self._served_again(entry, self._tabs[account_id])
+            yield from self._served_again(entry, self._tabs[account_id], asked)
 
     def _turned(self, entry: Entry, turns: Iterable[Turned]) -> Iterator[Effect]:
         for turned in turns:
@@ -228,16 +221,21 @@ class Settlement:
         tab.account = replace(tab.account, overdue_at=first_step_at(bill, plan, self._calendar))
         return bill
 
-    def issue(self, tab: Tab, plan: BillPlan, step: Step) -> Iterator[Effect]:
-        """The original of a crossing that waited, for what is missing at the step; put off again where enough is on its
-        way."""
+    def issue(self, tab: Tab, plan: BillPlan | None, step: Step, *, original: BillId | None = None) -> Iterator[Effect]:
+        """The bill of a crossing that waited, for what is missing at the step: the original of its stay, or a
+        supplement where it had that. Put off again where enough is on its way, or no plan says what to ask for."""
         crossing = tab.account.crossing
         assert crossing is not None, "only a crossing is billed"
-        asked = to_ask(plan, tab.gap(crossing, step))
+        asked = to_ask(plan, tab.gap(crossing, step)) if plan is not None else 0
         at = None if asked else step.occurred_at + ASK_AGAIN_AFTER
         tab.account = replace(tab.account, crossing=crossing._replace(bill_at=at))
-        if asked:
+        if plan is None or not asked:
+            return
+        if original is None:
             yield Issued(self._original(tab, plan, step, asked))
+            return
+        bill = self._bill(tab, plan, step, amount_minor=asked, issued_at=step.occurred_at)
+        yield self._supplemented(tab, replace(bill, corrects=original, reason=USED_MEANWHILE), plan)
 
     def credit(self, tab: Tab, bill: Bill, amount: Money, note: Entry) -> Iterator[Effect]:
         """A credit note for an open bill; the bill is closed when nothing is left of it."""
@@ -250,8 +248,8 @@ class Settlement:
         del tab.documents[place]
         version = max((step.account_version for step in note.steps), default=None)
         yield Closed(credited.closed(note.occurred_at), CloseReason.CREDITED, version)
-        self._nothing_asked(tab)
-        yield from self._served_again(note, tab)
+        self._asks_less(tab, credited, note.occurred_at)
+        yield from self._served_again(note, tab, {each.bill_id for each in tab.documents})
 
     def _credited(self, entry: Entry, tab: Tab, turns: Sequence[Turned]) -> Iterator[Effect]:
         """Credit notes for a refund into the balance, the newest bill first."""
@@ -264,6 +262,7 @@ class Settlement:
 
     def _restored(self, entry: Entry, tab: Tab, turned: Turned) -> Iterator[Effect]:
         tab.account = replace(tab.account, crossing=None, overdue_at=None)
+        tab.settled_up = None
         yield Restored(tab.account, turned)
         closing = [bill for bill in tab.documents if bill.bill_id not in self._to_be_paid]
         tab.documents = [bill for bill in tab.documents if bill.bill_id in self._to_be_paid]
@@ -276,7 +275,7 @@ class Settlement:
         self._to_be_paid.discard(paid.bill_id)
         tab.documents = [bill for bill in tab.documents if bill.bill_id != paid.bill_id]
         yield Paid(paid, paid.uncredited, entry.transaction_id)
-        self._nothing_asked(tab)
+        self._asks_less(tab, paid, entry.occurred_at)
 
     def _supplement(self, entry: Entry, tab: Tab, turns: Sequence[Turned]) -> Iterator[Effect]:
         """More is asked for, while the stay has an open original: what the order added, as far as it is missing."""
@@ -284,11 +283,15 @@ class Settlement:
         if original is not None:
             yield from self._more(entry, tab, turns, of=original.bill_id, at_most=entry.billed_minor)
 
-    def _asked_on(self, entry: Entry, tab: Tab, turns: Sequence[Turned]) -> Iterator[Effect]:
-        """All bills are paid and the account is still below: what was used since is asked for, or never would be."""
-        paid = entry.settles
-        if paid is not None:
-            yield from self._more(entry, tab, turns, of=paid.corrects or paid.bill_id, at_most=None)
+    def _asked_on(self, entry: Entry, tab: Tab, last: Bill, turns: Sequence[Turned]) -> Iterator[Effect]:
+        """Nothing is asked any more and the account is still below: what was used since is asked for, or never would
+        be. Where enough is on its way it is looked at again, in case that comes to nothing."""
+        yield from self._more(entry, tab, turns, of=last.corrects or last.bill_id, at_most=None)
+        crossing = tab.account.crossing
+        if crossing is not None and not tab.documents:
+            later = crossing._replace(bill_at=entry.occurred_at + ASK_AGAIN_AFTER)
+            tab.account = replace(tab.account, crossing=later)
+        tab.settled_up = None
 
     def _more(
         self, entry: Entry, tab: Tab, turns: Sequence[Turned], *, of: BillId, at_most: int | None
@@ -302,28 +305,36 @@ class Settlement:
         gap = tab.gap(crossing, step)
         amount = to_ask(plan, gap) if at_most is None else min(to_add(plan, gap), at_most)
         if amount > 0:
-            bill = replace(
-                self._bill(tab, plan, step, amount_minor=amount, issued_at=entry.occurred_at),
-                kind=BillKind.SUPPLEMENT,
-                corrects=of,
-                transaction_id=entry.transaction_id,
-                reason=USED_MEANWHILE if at_most is None else entry.note,
-            )
-            tab.documents.append(bill)
-            if at_most is None:
-                tab.account = replace(tab.account, overdue_at=first_step_at(bill, plan, self._calendar))
-            yield Issued(bill)
+            bill = self._bill(tab, plan, step, amount_minor=amount, issued_at=entry.occurred_at)
+            reason = USED_MEANWHILE if at_most is None else entry.note
+            bill = replace(bill, corrects=of, transaction_id=entry.transaction_id, reason=reason)
+            yield self._supplemented(tab, bill, plan)
 
-    def _nothing_asked(self, tab: Tab) -> None:
-        """With the last open bill its overdue steps go."""
+    def _supplemented(self, tab: Tab, bill: Bill, plan: BillPlan) -> Issued:
+        """A supplement; where it is all that is asked for, the overdue steps are its own."""
+        supplement = replace(bill, kind=BillKind.SUPPLEMENT)
         if not tab.documents:
-            tab.account = replace(tab.account, overdue_at=None)
+            tab.account = replace(tab.account, overdue_at=first_step_at(supplement, plan, self._calendar))
+        tab.documents.append(supplement)
+        return Issued(supplement)
 
-    def _served_again(self, entry: Entry, tab: Tab) -> Iterator[Effect]:
-        """An account that was suspended over a bill is served again once nothing is asked for."""
+    def _asks_less(self, tab: Tab, last: Bill, at: datetime) -> None:
+        """With the last open bill its overdue steps go. Where another is open, its own are worked out by the next
+        round."""
+        crossing = tab.account.crossing
+        if crossing is None:
+            return
+        look_at = min(at, tab.account.overdue_at or at) if tab.documents else None
+        tab.account = replace(tab.account, overdue_at=look_at)
+        if not tab.documents and crossing.bill_at is None:
+            tab.settled_up = last
+
+    def _served_again(self, entry: Entry, tab: Tab, asked: Collection[BillId]) -> Iterator[Effect]:
+        """An account that was suspended over a bill is served again once nothing is left of what was asked for. What is
+        asked for anew has its own days."""
         service = tab.account.service
         overdue = service.state is AccountState.SUSPENDED and service.because is Because.OVERDUE
-        if overdue and not tab.documents:
+        if overdue and not any(bill.bill_id in asked for bill in tab.documents):
             resumed = Service(AccountState.ACTIVE, service.revision + 1, Because.RESTORED, entry.occurred_at)
             tab.account = replace(tab.account, service=resumed)
             yield StateChanged(tab.account, entry.occurred_at)

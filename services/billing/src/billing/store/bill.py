@@ -37,6 +37,10 @@ ORDER BY b.bill_number DESC LIMIT $7"""
 _LAST_ORIGINALS = """
 SELECT account_id, max(issued_at) AS issued_at FROM bills
 WHERE account_id = ANY($1::text::text[]) AND kind = 'original' GROUP BY account_id"""
+_ORIGINALS_OF_STAYS = """
+SELECT a.account_id, b.bill_id FROM accounts a
+JOIN bills b ON (b.account_id, b.crossing_version) = (a.account_id, a.crossed_version) AND b.kind = 'original'
+WHERE a.account_id = ANY($1::text::text[])"""
 _DRAW_NUMBERS = "UPDATE bill_books SET last_number = last_number + $1 WHERE book = $2 RETURNING last_number"
 _ADD = """
 INSERT INTO bills (bill_id, bill_number, account_id, customer_id, currency, amount_minor, balance_at_issue_minor,
@@ -109,6 +113,14 @@ async def last_originals(connection: AsyncConnection, account_ids: Collection[Ac
         return {}
     rows = await fetch(connection, _LAST_ORIGINALS, array_of_texts(sorted(account_ids)))
     return {AccountId(row["account_id"]): row["issued_at"] for row in rows}
+
+
+async def originals_of_stays(
+    connection: AsyncConnection, account_ids: Collection[AccountId]
+) -> dict[AccountId, BillId]:
+    """The originals that accounts had in the stays that they are in, whatever became of these bills."""
+    rows = await fetch(connection, _ORIGINALS_OF_STAYS, array_of_texts(sorted(account_ids)))
+    return {AccountId(row["account_id"]): BillId(row["bill_id"]) for row in rows}
 
 
 async def draw_bill_numbers(connection: AsyncConnection, count: int) -> range:

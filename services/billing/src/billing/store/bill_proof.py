@@ -3,12 +3,19 @@
 The measure, balance and credit limit together, is an entry's `balance_after - floor`.
 """
 
+from billing.domain.movement import TAKEN_AGAIN_BY
 from billing.store.rule import Rule
 
 _STAYS = """
 SELECT b.*, coalesce(b.crossing_version, e.account_version) AS stay FROM bills b
 LEFT JOIN ledger_entries e ON e.source = b.transaction_id AND e.account_id = :prefix || b.account_id
 WHERE b.kind = 'original'"""
+
+# What was given back only to be taken again, later and from the same account.
+_TAKEN_AGAIN = f"""
+SELECT FROM ledger_transactions t
+JOIN ledger_entries taken ON taken.source = t.metadata->>'{TAKEN_AGAIN_BY}' AND taken.account_id = e.account_id
+WHERE t.source = e.source AND taken.account_version > e.account_version"""
 
 RULES = (
     Rule(
@@ -60,7 +67,8 @@ RULES = (
                         AND (e.amount < 0 OR a.crossed_cause NOT IN ('debit', 'expiry'))))
             OR EXISTS (SELECT FROM ledger_entries e WHERE e.account_id = :prefix || a.account_id
                        AND e.account_version > a.crossed_version
-                       AND e.balance_after - e.floor >= a.crossed_threshold_minor))
+                       AND e.balance_after - e.floor >= a.crossed_threshold_minor
+                       AND NOT EXISTS ({_TAKEN_AGAIN})))
         UNION ALL
         SELECT b.account_id FROM ({_STAYS}) AS b
         JOIN accounts a ON a.account_id = b.account_id AND a.crossed_version IS NULL

@@ -1,7 +1,6 @@
 """Bills that waited: for the next day or anchor day of their plan, or for payments that seemed to cover the gap."""
 
-from collections.abc import Iterator, Mapping
-from dataclasses import replace
+from collections.abc import Mapping
 from datetime import datetime
 from typing import NamedTuple
 
@@ -9,14 +8,14 @@ from chassis.calendar import Calendar
 from chassis.work import Transaction
 
 from billing.domain.account import Account
-from billing.domain.effects import Effect
 from billing.domain.ids import AccountId
 from billing.domain.movement import Stand
-from billing.domain.plan import Plans, plan_at
-from billing.domain.settlement import NOWHERE, Settlement, Tab
+from billing.domain.plan import plan_at
+from billing.domain.settlement import NOWHERE, Settlement
 from billing.domain.threshold import CrossingCause, Step
 from billing.store.account import accounts_for_update
 from billing.store.balance import where_they_stand
+from billing.store.bill import originals_of_stays
 from billing.store.plan import plans_since
 from billing.store.standing import accounts_to_bill
 from billing.use_cases.settlement import append_effects, new_bill_id, open_tabs, tell
@@ -33,7 +32,8 @@ class Billed(NamedTuple):
 
 async def issue_due_bills(transaction: Transaction, as_of: datetime, calendar: Calendar) -> Billed:
     """One round over crossings whose bill is due: each is billed for what is missing now, or waits another hour where
-    enough is on its way. An account that came back meanwhile has nothing to be billed for."""
+    enough is on its way or no plan says what to ask for. An account that came back meanwhile has nothing to be billed
+    for."""
     connection = transaction.connection
     ids = await accounts_to_bill(connection, as_of, ROUND)
     if not ids:
@@ -42,24 +42,17 @@ async def issue_due_bills(transaction: Transaction, as_of: datetime, calendar: C
     plans = await plans_since(connection, {account.plan_id for account in accounts.values()}, as_of)
     stands = await where_they_stand(connection, accounts)
     tabs = await open_tabs(connection, list(accounts.values()), plans=plans, calendar=calendar, asks=True)
+    originals = await originals_of_stays(connection, accounts)
     settling = Settlement(tabs, plans, calendar, new_bill_id)
-    found = [
-        tuple(_issued(settling, tabs[each.account_id], plans, _step(each, stands, as_of))) for each in accounts.values()
-    ]
+    found = []
+    for account_id, account in accounts.items():
+        plan, step = plan_at(plans, account.plan_id, as_of), _step(account, stands, as_of)
+        found.append(tuple(settling.issue(tabs[account_id], plan, step, original=originals.get(account_id))))
     issued = 0
     for effects in await append_effects(transaction, tabs, found):
         issued += len(effects)
         tell(transaction, effects)
     return Billed(len(accounts), issued)
-
-
-def _issued(settling: Settlement, tab: Tab, plans: Plans, step: Step) -> Iterator[Effect]:
-    plan = plan_at(plans, tab.account.plan_id, step.occurred_at)
-    if plan is not None:
-        yield from settling.issue(tab, plan, step)
-    elif (crossing := tab.account.crossing) is not None:
-        # Without a plan nobody says what to ask for: the stay ends unbilled.
-        tab.account = replace(tab.account, crossing=crossing._replace(bill_at=None))
 
 
 def _step(account: Account, stands: Mapping[AccountId, Stand], as_of: datetime) -> Step:

@@ -127,9 +127,10 @@ def new_bill_id() -> BillId:
 
 
 def _asks(entries: Sequence[Entry], turns: Sequence[tuple[Turned, ...]]) -> bool:
-    """Whether more may be asked for; a batch that only closes bills needs not know what is on its way."""
+    """Whether more may be asked for; a batch that only brings accounts back needs not know what is on its way."""
     crossed = any(each.turn is Turn.CROSSED for turned in turns for each in turned)
-    return crossed or any(entry.billing is Billing.SUPPLEMENT or entry.settles is not None for entry in entries)
+    corrects = Billing.SUPPLEMENT, Billing.CREDIT
+    return crossed or any(entry.billing in corrects or entry.settles is not None for entry in entries)
 
 
 def _on(accounts: Collection[Account], plans: Plans, holds: Callable[[BillPlan], bool]) -> set[AccountId]:

@@ -16,7 +16,7 @@ from billing.domain.bill import Bill
 from billing.domain.charge_refund import ChargeTaken, Refunding, charge_refunded
 from billing.domain.deduction import Rated
 from billing.domain.ids import AccountId, ChargeId, CustomerId, ProductId, SubscriptionId
-from billing.domain.movement import Billing, Debit, Moved, Movement, MovementKind
+from billing.domain.movement import TAKEN_AGAIN_BY, Billing, Debit, Moved, Movement, MovementKind
 from billing.domain.order_facts import subscription_changed
 from billing.domain.payer import Bearing
 from billing.domain.product import Product, ProductKind
@@ -127,8 +127,8 @@ async def change_subscription(transaction: Transaction, wanted: ChangeSubscripti
     refunds = _refunds(held, exchange.split, new_minor, wanted.occurred_at)
     debit = await _debit(transaction, held, exchange, charge_id, sale.calendar)
     up = Billing.SUPPLEMENT if net_minor > 0 else Billing.PLAIN
-    movements = [refunding.movement(billing) for refunding, billing in refunds]
     charging = debit._replace(billing=up, billed_minor=net_minor)
+    movements = [_taken_again(refunding.movement(billing), charging) for refunding, billing in refunds]
     moved = await apply_whole(transaction, [*movements, charging], sale.calendar)
     changed = held.subscription.changed(exchange.product.product_id, exchange.quantity, exchange.cycle.anchor_day)
     changed = changed.charged(exchange.cycle.cycle, charge_id, new_minor)
@@ -215,6 +215,11 @@ async def _exchange(connection: Connection, held: _Held, wanted: ChangeSubscript
     else:
         split = subscription.used_through(day, left)
     return _Exchange(product, quantity, anchored, Rated(product, price, reckoning), split, at)
+
+
+def _taken_again(movement: Movement, by: Movement) -> Movement:
+    """A change is one step: the account is not back at its threshold, nor served again, between its two halves."""
+    return movement._replace(about={**movement.about, TAKEN_AGAIN_BY: by.transaction_id}) if by.booked else movement
 
 
 def _key(held: _Held, at: datetime) -> list[tuple[ProductId, str, datetime]]:
