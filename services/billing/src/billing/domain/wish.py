@@ -1,4 +1,4 @@
-"""Wishes as they are asked for: recharges, charges, corrections, and the payment of a bill."""
+"""Wishes as they are asked for: recharges, charges, corrections, the payment of a bill, and what a payment brings."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -6,9 +6,10 @@ from datetime import datetime
 from chassis.errors import InvalidArgument
 from chassis.money import Money
 
-from billing.domain.bill import Bill
+from billing.domain.bill import Bill, BillState
 from billing.domain.ids import AccountId, CustomerId
 from billing.domain.movement import NOTHING_MORE, Credit, Debit, Movement, MovementKind, check_occurred_at
+from billing.domain.payment import Payment
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,4 +110,22 @@ def bill_payment(bill: Bill, *, customer_id: CustomerId | None, channel: str, oc
         note=channel,
         occurred_at=occurred_at,
         settles=bill.paid(occurred_at),
+    )
+
+
+def payment_in(payment: Payment, bill: Bill | None, *, occurred_at: datetime) -> Movement:
+    """What puts the money of a payment in: the payment of its bill while that is open and asks for so much, else a
+    recharge. Nothing is refused to a provider that has the customer's money."""
+    about = {"payment_id": payment.payment_id}
+    if bill is not None and bill.state is BillState.OPEN and bill.remaining == payment.amount:
+        paid = bill_payment(bill, customer_id=None, channel=payment.channel, occurred_at=occurred_at)
+        return paid._replace(about=about)
+    return Movement(
+        identity=payment.payment_id,
+        account_id=payment.account_id,
+        kind=MovementKind.RECHARGE,
+        act=Credit(payment.amount),
+        note=payment.channel,
+        occurred_at=occurred_at,
+        about=about,
     )
