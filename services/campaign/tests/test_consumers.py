@@ -3,6 +3,7 @@
 import random
 from typing import Any
 
+import pytest
 from campaign.catalogue import ready_made
 from campaign.domain.matching import CampaignId
 from campaign.use_cases.live import LiveRules
@@ -125,6 +126,25 @@ async def test_what_billing_tells_becomes_customer_events(served: Serving) -> No
         [billing.BalanceRestored(**of_ann, balance=yuan(25), threshold=yuan(10), account_version=3)],
     )
     assert ("restored", "ann") in await made(served)
+
+
+@pytest.mark.parametrize("turned_round", [False, True])
+async def test_a_fall_without_a_movement_comes_after_the_return_that_it_shares_a_version_with(
+    served: Serving, turned_round: bool
+) -> None:
+    of_ann: dict[str, Any] = {"account_id": "a-1", "customer_id": "ann", "occurred_at": to_proto(NOON)}
+    at_six = {**of_ann, "balance": yuan(25), "account_version": 6}
+    told: list[Any] = [
+        billing.BalanceRestored(**at_six, threshold=yuan(10)),
+        billing.BalanceFellBelowThreshold(**at_six, threshold=yuan(50)),
+    ]
+    for message in reversed(told) if turned_round else told:
+        await tell(served, "billing", [message])
+        await served.settle()
+    assert (await tags_of(served, "ann"))["below_threshold"] is True
+    back = billing.BalanceRestored(**{**at_six, "account_version": 7}, threshold=yuan(50))
+    await tell(served, "billing", [back])
+    assert (await tags_of(served, "ann"))["below_threshold"] is False
 
 
 async def test_what_member_tells_becomes_events_and_tags(served: Serving) -> None:

@@ -71,7 +71,7 @@ def low_balance_from_proto(delivery: Delivery[billing.BalanceFellBelowThreshold]
     }
     return Told(
         _event(delivery, "balance_below_l1", attributes),
-        _tags(delivery, {"below_threshold": True}, sequence=m.account_version),
+        _tags(delivery, {"below_threshold": True}, sequence=_stay_number(m.account_version, below=True)),
     )
 
 
@@ -85,8 +85,15 @@ def restored_balance_from_proto(delivery: Delivery[billing.BalanceRestored]) -> 
     }
     return Told(
         _event(delivery, "balance_restored", attributes),
-        _tags(delivery, {"below_threshold": False}, sequence=m.account_version),
+        _tags(delivery, {"below_threshold": False}, sequence=_stay_number(m.account_version, below=False)),
     )
+
+
+def _stay_number(account_version: int, *, below: bool) -> int:
+    """The order of falls and returns. What moves nothing, another plan or a charge that is due, falls under the version
+    of the movement before it, which may be the very one that brought the account back; no account is brought back by
+    what moves nothing. So of the two that share a version the fall is the later."""
+    return 2 * account_version + int(below)
 
 
 def issued_bill_from_proto(delivery: Delivery[billing.BillIssued]) -> Told:
