@@ -1,7 +1,9 @@
 """A closed day's books, row by row: the entries that its closing took, and what belongs to them.
 
-A charge, a bill and a payment go with the first entry of their transaction, so that each is in one day's files. What
-the ledger does not know (a charge of zero, a bill that waited, a payment that came to nothing) goes by its own time.
+A charge and a payment go with the first entry of their transaction, a bill with that of its account, so that each is
+in one day's files. What the ledger does not know (a charge of zero, a bill that waited, a payment that came to nothing)
+goes by its own time; a bill or credit note whose day was closed already goes with the first day that was open when it
+came, so that no number is missing.
 """
 
 from collections.abc import Sequence
@@ -106,8 +108,11 @@ _WITH_ENTRIES = {
 _WITHOUT = {
     "charges": f"""{_CHARGES}
         WHERE c.transaction_id IS NULL AND c.occurred_at >= $1 AND c.occurred_at < $2 ORDER BY c.charge_id""",
-    "bills": f"""{_BILLS}
-        WHERE transaction_id IS NULL AND issued_at >= $1 AND issued_at < $2 ORDER BY bill_number""",
+    "bills": f"""{_BILLS} CROSS JOIN (
+            SELECT closed_at, (SELECT max(closed_at) FROM book_days WHERE ends_at <= $1) AS before_closed_at
+            FROM book_days WHERE starts_at = $1) AS closing
+        WHERE transaction_id IS NULL AND recorded_at <= closed_at AND issued_at < $2
+          AND (issued_at >= $1 OR recorded_at > before_closed_at) ORDER BY bill_number""",  # noqa: S608 - constants
     "payments": f"""{_PAYMENTS}
         WHERE transaction_id IS NULL AND settled_at >= $1 AND settled_at < $2 ORDER BY payment_id""",
 }
@@ -130,11 +135,13 @@ class DayRows(NamedTuple):
 async def rows_of_portion(connection: AsyncConnection, portion: Portion) -> DayRows:
     """The entries of a portion of accounts, with the charges, bills and payments that belong to them."""
     entries = [tuple(row) for row in await fetch(connection, _ENTRIES, *portion.arguments)]
-    sources = array_of_texts(sorted({str(source) for _, _, source, *_, first in entries if first}))
+    firsts = array_of_texts(sorted({str(source) for _, _, source, *_, first in entries if first}))
+    # A payer's bill has an entry of the payer, which is not the first of the charge that others share.
+    sources = array_of_texts(sorted({str(source) for _, _, source, *_ in entries}))
     accounts = array_of_texts(sorted({str(account) for account, *_ in entries}))
+    asked = {"charges": [firsts], "bills": [sources, accounts], "payments": [firsts]}
     found = {
-        name: [tuple(row) for row in await fetch(connection, sql, sources, *([accounts] if name == "bills" else []))]
-        for name, sql in _WITH_ENTRIES.items()
+        name: [tuple(row) for row in await fetch(connection, sql, *asked[name])] for name, sql in _WITH_ENTRIES.items()
     }
     return DayRows(entries=[entry[:-1] for entry in entries], **found)
 
