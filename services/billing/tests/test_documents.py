@@ -96,6 +96,16 @@ def test_a_long_table_goes_over_pages_with_its_titles_on_each() -> None:
     assert text_of(document).count("¥1.00") == 120 + 2
 
 
+def test_a_row_that_is_longer_than_a_page_goes_over_pages_whole() -> None:
+    paper = a_paper()
+    coupons = tuple(f"Coupon {number} {'优惠' * 40}" for number in range(60))
+    long = paper.tables[0]._replace(rows=(Row(("1 Mar", "TV", "¥1.00"), coupons), *paper.tables[0].rows))
+    document = pdf_of(paper._replace(tables=(long,)))
+    assert len(PdfReader(BytesIO(document)).pages) > 2
+    shown = re.sub(r"\s+", "", text_of(document))
+    assert [coupon for coupon in coupons if coupon.replace(" ", "") not in shown] == []
+
+
 def test_the_same_paper_is_the_same_bytes() -> None:
     assert pdf_of(a_paper()) == pdf_of(a_paper())
     assert html_of(a_paper()) == html_of(a_paper())

@@ -100,7 +100,13 @@ def _grid(table: Table) -> Grid:
         label, value = table.total
         rows.append([_text(label), *[_text("")] * (len(figures) - 2), _cell(value, figures=True)])
     whole = sum(column.share for column in table.columns)
-    return Grid(rows, colWidths=[_WIDTH * column.share / whole for column in table.columns], style=_LINED, repeatRows=1)
+    return Grid(
+        rows,
+        colWidths=[_WIDTH * column.share / whole for column in table.columns],
+        style=_LINED,
+        repeatRows=1,
+        splitInRow=1,
+    )
 
 
 def _row(row: Row, figures: list[bool]) -> list[object]:
