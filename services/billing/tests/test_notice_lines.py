@@ -6,9 +6,12 @@ from zoneinfo import ZoneInfo
 from billing.documents.laying_out import Layout
 from billing.documents.writing import Language
 from billing.domain.account import Account
+from billing.domain.movement import Billing, Debit, Movement, MovementKind
 from billing.domain.notice import NoticeLineKind, NoticeOf, sums_by_kind
 from billing.store.account import find_account
+from billing.use_cases.movement import apply_whole
 from billing.use_cases.notice import payment_notice
+from chassis.ids import new_id
 from chassis.testing.serving import Serving
 from chassis.times import to_proto
 from chassis.work import Transaction
@@ -17,6 +20,7 @@ from sqlalchemy import text
 from services.billing.tests.bills import credit
 from services.billing.tests.calls import Calls, boss, charged, cny, opened, put_plan, recharged
 from services.billing.tests.factories import ACCOUNT, CALENDAR, OCCURRED_AT
+from services.billing.tests.factories import cny as cny_of
 from services.billing.tests.orders import cancel, item, order, rich
 
 APRIL = datetime(2026, 4, 10, tzinfo=UTC)
@@ -93,6 +97,19 @@ async def test_payments_on_their_way_are_taken_off_but_once(served: Serving) -> 
     assert "the bill already asks for so much less" in str(in_words(found, Language.ENGLISH))
     await _on_its_way(served, "plenty", 90_00, None, "2 hours")
     assert (await notice_at(served)).notice.to_pay.minor_units == 0
+
+
+async def test_what_a_supplement_counted_as_on_its_way_is_not_taken_off_again(served: Serving) -> None:
+    await _crossed(served)
+    await _on_its_way(served, "between", 10_00, None, "1 millisecond")
+    order = Movement(
+        new_id(), ACCOUNT, MovementKind.CHARGE, Debit(cny_of(25_00)), "TV", OCCURRED_AT, billing=Billing.SUPPLEMENT
+    )
+    await served.work.run(lambda transaction: apply_whole(transaction, [order], CALENDAR))
+    notice = (await notice_at(served)).notice
+    # Of 85.00 missing 60.00 were asked and 10.00 on their way.
+    assert [bill.amount for bill in notice.bills] == [cny_of(60_00), cny_of(15_00)]
+    assert (notice.asked, notice.on_its_way, notice.to_pay) == (cny_of(75_00), cny_of(0), cny_of(75_00))
 
 
 async def test_older_lines_are_left_out_and_the_notice_says_so(served: Serving) -> None:

@@ -102,8 +102,8 @@ class Business:
 
 
 class Pending(NamedTuple):
-    """A payment on its way. One that was on its way already when the oldest open bill was issued was counted there:
-    the bill asks for so much less."""
+    """A payment on its way. One that was on its way already when the newest open bill was issued was counted there:
+    the bills ask for so much less."""
 
     payment: Payment
     counted_by_bill: bool

@@ -60,9 +60,10 @@ ORDER BY s.cycle_end, s.subscription_id LIMIT $4"""
 _NOTES_OF = """
 SELECT bill_id FROM bills WHERE corrects_bill_id = ANY($1::text::text[]) AND kind = 'credit_note'"""
 
-# What was on its way when the oldest open bill was issued, and is not for it: the bill asks for so much less.
+# What was on its way when the newest open bill was issued, and is not for one: the bills ask for so much less.
 _PENDING = """
-SELECT payment_id, coalesce(recorded_at < (SELECT min(recorded_at) FROM bills WHERE bill_id = ANY($2::text::text[]))
+SELECT payment_id, coalesce(recorded_at < (SELECT max(recorded_at) FROM bills WHERE bill_id = ANY($2::text::text[])
+                                           AND kind <> 'credit_note')
                             AND (bill_id IS NULL OR bill_id <> ALL($2::text::text[])), false) AS counted
 FROM payments WHERE account_id = $1 AND state IN ('requested', 'pending') ORDER BY payment_id"""
 
