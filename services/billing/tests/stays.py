@@ -29,7 +29,7 @@ def step(
 class Stays:
     """Settles entries of one account on a plan, one batch after another."""
 
-    def __init__(self, plan: BillPlan | None = None, account: Account | None = None, **tab: int) -> None:
+    def __init__(self, plan: BillPlan | None = None, account: Account | None = None, **tab: Any) -> None:
         self.plans: Plans = {PLAN: [plan or a_plan()]}
         self.account = account or an_account()
         self.open: list[Bill] = []

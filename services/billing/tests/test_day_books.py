@@ -58,7 +58,7 @@ async def test_a_day_closes_though_more_was_freed_on_it_than_was_held(work: Work
     assert await billing.proof() == []
 
 
-async def exported(work: Work, day: date = TODAY, accounts: int = 1) -> list[object]:
+async def exported(work: Work, day: date = TODAY, accounts: int = 1) -> list[int]:
     """The numbers of the bills in a day's files, read by portions of so many accounts."""
     async with work.reading() as connection:
         closed = await find_closed_day(connection, day)
@@ -68,7 +68,7 @@ async def exported(work: Work, day: date = TODAY, accounts: int = 1) -> list[obj
         while portion is not None:
             bills += (await rows_of_portion(connection, portion)).bills
             portion = await next_portion(connection, closed, portion.last, accounts=accounts)
-    return sorted(bill[1] for bill in bills)
+    return sorted(int(str(bill[1])) for bill in bills)
 
 
 async def test_a_bill_of_who_pays_for_others_is_in_the_files_once(work: Work) -> None:
