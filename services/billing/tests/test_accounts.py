@@ -33,6 +33,7 @@ from billing.use_cases.reversal import reverse_recharge
 from billing.use_cases.wish import charge_accounts
 from chassis.errors import InvalidArgument, Refusal
 from chassis.work import Transaction, Work
+from sqlalchemy import text
 
 from services.billing.tests.factories import (
     ACCOUNT,
@@ -334,6 +335,24 @@ async def test_fifty_charges_of_two_children_take_from_one_payer_what_there_is(b
     assert {type(outcome) for (outcome,) in outcomes} == {Moved}
     assert (await balance(billing, PARENT)).balance == cny(0)
     assert (await balance(billing)).balance + (await balance(billing, "child")).balance == cny(100_00)
+    assert await billing.proof() == []
+
+
+async def test_a_charge_that_waited_for_other_payers_is_drawn_from_them(billing: Billing) -> None:
+    waiting = text("SELECT count(*) FROM pg_locks WHERE NOT granted")
+
+    async def put(transaction: Transaction) -> asyncio.Task[list[Moved | Refusal]]:
+        await put_payers(transaction, paying(Payer(PARENT)))
+        charging = asyncio.create_task(charged(billing, charge(30_00)))
+        while not (await transaction.connection.execute(waiting)).scalar_one():
+            await asyncio.sleep(0.01)
+        return charging
+
+    (outcome,) = await (await billing.work.run(put))
+
+    assert isinstance(outcome, Moved)
+    assert [share.account_id for share in outcome.paid_by_others] == [PARENT]
+    assert (await balance(billing, PARENT)).balance == cny(20_00)
     assert await billing.proof() == []
 
 

@@ -38,6 +38,11 @@ WHERE account_id = ANY(ARRAY(
     UNION SELECT payer_account_id FROM account_payers WHERE account_id = ANY($1::text::text[])))
 ORDER BY account_id FOR NO KEY UPDATE"""  # noqa: S608 - of constants alone
 
+# Who pays was read before a lock was waited for: somebody may have put other payers meanwhile.
+_PAYERS_PUT_MEANWHILE = """
+SELECT DISTINCT payer_account_id FROM account_payers
+WHERE account_id = ANY($1::text::text[]) AND payer_account_id <> ALL($2::text::text[])"""
+
 _ONE = f"{_SELECT} WHERE account_id = $1"
 
 _LIST = f"""{_SELECT}
@@ -89,7 +94,15 @@ async def accounts_for_update(
     read afterwards is what holds."""
     statement = _FOR_UPDATE_WITH_PAYERS if with_payers else _FOR_UPDATE
     rows = await fetch(connection, statement, array_of_texts(sorted(account_ids)))
-    return {account.account_id: account for account in map(_account, rows)}
+    accounts = {account.account_id: account for account in map(_account, rows)}
+    paid_for = [account.account_id for account in accounts.values() if account.has_payers] if with_payers else []
+    if paid_for:
+        known = array_of_texts(list(accounts))
+        late = await fetch(connection, _PAYERS_PUT_MEANWHILE, array_of_texts(paid_for), known)
+        if late:
+            # Out of the one order, which the database may answer with a deadlock; that is tried again.
+            accounts |= await accounts_for_update(connection, {row["payer_account_id"] for row in late})
+    return accounts
 
 
 async def find_account(connection: AsyncConnection, account_id: AccountId) -> Account | None:
