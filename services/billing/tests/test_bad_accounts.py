@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from chassis.money import AMOUNT_MAX
+from chassis.paging import encode_token
 from chassis.rpc.errors import from_status
 from chassis.testing.calls import methods_of, refuses_bad_input
 from chassis.testing.serving import Serving
@@ -25,8 +26,9 @@ NOT_INSTANTS = [each for each in test_bad_input.NOT_INSTANTS if each != Timestam
 TOO_MUCH = [AMOUNT_MAX + 1, 2**63 - 1]
 USD = Money(minor_units=1, currency="USD")
 NOT_TEXTS = ["", "   ", "x" * 501, "a\x00b"]
-# The last ones decode: to no number, to one below 0, to an instant without a zone, and to one past every version.
+# The next decode: to no number, to one below 0, to an instant without a zone, and to one past every version.
 TOKENS = ["?", "!!!!", "a", "LTE", "eC8vMQ", "LTEvLzE", "MS8yMDI2LTAxLTAxLzE", "MC8vOTIyMzM3MjAzNjg1NDc3NTgwOA"]
+TOKENS += map(encode_token, ("1/0001-01-01T00:00:00+05:00/1", "1/9999-12-31T23:59:59-05:00/1"))
 
 GRANT: dict[str, Any] = {"account_id": ACCOUNT, "amount": cny(1), "reason": "welcome", "occurred_at": AT}
 LIMIT: dict[str, Any] = {"account_id": ACCOUNT, "credit_limit": cny(1), "reason": "asked", "occurred_at": AT}

@@ -1,6 +1,6 @@
 """Gifts, credit limits, payers and what is taken back, on the wire."""
 
-from datetime import datetime
+from datetime import UTC, datetime
 
 from chassis.errors import InvalidArgument
 from chassis.ids import check_id
@@ -89,16 +89,20 @@ def gift_place_from_token(after: str | None) -> GiftPlace | None:
         return None
     try:
         priority, expires_at, lot = after.split("/")
-        place = GiftPlace(int(priority), datetime.fromisoformat(expires_at) if expires_at else None, int(lot))
-    except ValueError:
+        place = GiftPlace(int(priority), _instant(expires_at) if expires_at else None, int(lot))
+    except (ValueError, OverflowError):
         raise InvalidArgument("page_token", "is not a token that a list call returned") from None
-    if not 0 <= place.priority < 2**31 or not 0 <= place.lot < 2**63 or _is_naive(place.expires_at):
+    if not 0 <= place.priority < 2**31 or not 0 <= place.lot < 2**63:
         raise InvalidArgument("page_token", "is not a token that a list call returned")
     return place
 
 
-def _is_naive(instant: datetime | None) -> bool:
-    return instant is not None and instant.tzinfo is None
+def _instant(written: str) -> datetime:
+    """ValueError or OverflowError for what is no instant that the database could hold."""
+    instant = datetime.fromisoformat(written)
+    if instant.tzinfo is None:
+        raise ValueError("must say its distance from UTC")
+    return instant.astimezone(UTC)
 
 
 def expired_to_proto(done: ExpiredRound) -> pb.ExpireGiftsResponse:
