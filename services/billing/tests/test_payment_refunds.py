@@ -1,16 +1,18 @@
 """Money that goes back to the payer: refunds, of cash alone, and charge-backs, which may leave an account owing."""
 
 import asyncio
+from datetime import timedelta
 from typing import Any
 
 import pytest
+from chassis.times import to_proto
 from touchstone.billing.v1 import account_events_pb2, billing_events_pb2, payment_events_pb2, payment_pb2
 from touchstone.billing.v1 import account_service_pb2 as account_pb
 from touchstone.billing.v1 import payment_service_pb2 as pb
 from touchstone.billing.v1 import top_up_service_pb2 as top_up_pb
 
 from services.billing.tests.calls import AT, charged, cny, refused
-from services.billing.tests.factories import ACCOUNT
+from services.billing.tests.factories import ACCOUNT, OCCURRED_AT
 from services.billing.tests.payments import CHANNEL, Paying, said
 
 PENDING = payment_pb2.PAYMENT_REFUND_STATE_PENDING
@@ -104,6 +106,41 @@ async def test_what_was_spent_cannot_be_refunded(paying: Paying) -> None:
     assert await paying.rows("SELECT count(*) FROM payment_refunds") == [(0,)]
 
 
+async def test_a_refund_that_is_dated_back_finds_the_cash_there_is(paying: Paying) -> None:
+    """At its own time there was more, and a credit limit would have given the rest."""
+    payment = await succeeded(paying)
+    limit = account_pb.SetCreditLimitRequest(
+        request_id="limit-1", account_id=ACCOUNT, credit_limit=cny(500_00), reason="asked", occurred_at=AT
+    )
+    await paying.calls.accounts.SetCreditLimit(limit)
+    later = to_proto(OCCURRED_AT + timedelta(hours=1))
+    await paying.calls.charging.Charge(charged(amount=cny(140_00), occurred_at=later))
+    refusal = await refused(paying.calls.payments.RefundPayment, back(payment, amount=cny(10_01)))
+    assert refusal.reason == "REFUND_EXCEEDS_CASH"
+    await paying.calls.payments.RefundPayment(back(payment, amount=cny(10_00)))
+
+
+async def test_a_refund_that_the_provider_never_does_frees_what_was_set_aside(paying: Paying) -> None:
+    payment = await succeeded(paying)
+    paying.provider.status = 422
+    (refund,) = (await paying.calls.payments.RefundPayment(back(payment))).payment.refunds
+    assert refund.state == payment_pb2.PAYMENT_REFUND_STATE_DECLINED
+    await paying.calls.charging.Charge(charged(amount=cny(150_00)))
+    assert await paying.broken() == []
+
+
+async def test_a_refund_that_comes_after_all_was_charged_back_is_found_and_not_booked(paying: Paying) -> None:
+    payment = await succeeded(paying)
+    (refund,) = (await paying.calls.payments.RefundPayment(back(payment))).payment.refunds
+    await paying.hear(about(payment, refund, "refund.declined"), "wh-5")
+    await paying.hear(said(payment, "chargeback.opened", sequence=6), "wh-6")
+    assert not await paying.hear(about(payment, refund, "refund.succeeded", sequence=7), "wh-7"), "it is taken in"
+    assert await paying.balance() == 100_00
+    assert (await paying.payment(payment.payment_id)).refunded == cny(0)
+    assert await paying.rows("SELECT kind FROM differences") == [("state_differs",)]
+    assert await paying.broken() == []
+
+
 async def test_a_channel_that_gives_nothing_back_says_so(paying: Paying) -> None:
     stored = top_up_pb.PutPaymentTokenRequest(
         request_id="tok-1",
@@ -157,6 +194,15 @@ async def test_a_charge_back_is_booked_once_and_within_its_payment(paying: Payin
     assert await paying.rows("SELECT kind FROM differences") == [("amount_differs",)]
     await paying.hear(part | {"sequence": 5, "amount_minor": 30_00}, "wh-6")
     assert await paying.balance() == 100_00
+
+
+async def test_another_amount_under_the_number_of_a_charge_back_is_found(paying: Paying) -> None:
+    payment = await succeeded(paying)
+    part = said(payment, "chargeback.opened", sequence=3, amount_minor=20_00)
+    await paying.hear(part, "wh-3")
+    await paying.hear(part | {"amount_minor": 10_00}, "wh-4")
+    assert await paying.balance() == 130_00
+    assert await paying.rows("SELECT kind FROM differences") == [("amount_differs",)]
 
 
 async def test_a_refund_that_the_provider_invented_is_found_and_not_booked(paying: Paying) -> None:

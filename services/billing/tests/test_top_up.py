@@ -1,10 +1,13 @@
 """Automatic top-up: it pays the bill that a crossing calls for, one payment at a time, and knows when to stop."""
 
 import asyncio
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
+from billing.store.payment import find_payment
+from billing.use_cases.payment import provider_token
 from chassis.times import to_proto
 from touchstone.billing.v1 import billing_events_pb2, payment_events_pb2, payment_pb2
 from touchstone.billing.v1 import payment_service_pb2 as pb
@@ -12,7 +15,7 @@ from touchstone.billing.v1 import top_up_service_pb2 as top_up_pb
 
 from services.billing.tests.calls import AT, charged, cny, member, recharged, refused
 from services.billing.tests.factories import ACCOUNT, CUSTOMER, OCCURRED_AT
-from services.billing.tests.payments import CHANNEL, Paying, said
+from services.billing.tests.payments import CHANNEL, OTHER, Paying, said
 
 NOON = OCCURRED_AT
 HOUR, MINUTE = timedelta(hours=1), timedelta(minutes=1)
@@ -220,6 +223,56 @@ async def test_a_removed_means_of_payment_stops_its_rule(topping: Paying) -> Non
     await topping.calls.top_ups.PutPaymentToken(a_token("tok-2"))
     await topping.calls.top_ups.PutTopUpRule(a_rule("rule-3"))
     assert (await topping.top_up("run-1", NOON)).payments == 1
+
+
+async def test_a_removed_means_of_payment_is_not_used_for_what_waits_to_be_sent(topping: Paying) -> None:
+    topping.provider.state = "succeeded"
+    topping.provider.answer = lambda path, read: {"error": "not known"} if path.startswith("/payments/") else None
+    topping.provider.status = 404
+    await topping.top_up("run-1", NOON)
+    await topping.calls.top_ups.RemovePaymentToken(
+        top_up_pb.RemovePaymentTokenRequest(request_id="remove-1", account_id=ACCOUNT, token_id="card", occurred_at=AT)
+    )
+    await topping.advance("advance-1", NOON)
+    (payment,) = await payments_of(topping)
+    assert (payment.state, payment.decline_code) == (payment_pb2.PAYMENT_STATE_DECLINED, "token_removed")
+    assert [asked for asked, _ in topping.provider.asked] == [f"GET /payments/{payment.payment_id}"]
+
+
+async def test_a_payment_that_was_sent_before_its_means_of_payment_went_succeeds(topping: Paying) -> None:
+    topping.provider.answer = lambda path, read: None
+    await topping.top_up("run-1", NOON)
+    await topping.advance("advance-1", NOON)
+    await topping.calls.top_ups.RemovePaymentToken(
+        top_up_pb.RemovePaymentTokenRequest(request_id="remove-1", account_id=ACCOUNT, token_id="card", occurred_at=AT)
+    )
+    taken = topping.provider.asked[0][1]
+    topping.provider.state = "succeeded"
+    topping.provider.answer = lambda path, read: topping.provider.report(path, read | taken)
+    await topping.advance("advance-2", NOON + MINUTE)
+    assert await topping.balance() == 100_00
+    assert [asked.partition(" ")[0] for asked, _ in topping.provider.asked] == ["POST", "GET"]
+
+
+async def test_no_provider_hears_the_alias_of_another(topping: Paying) -> None:
+    await topping.top_up("run-1", NOON)
+    (payment,) = await payments_of(topping)
+    async with topping.served.work.reading() as connection:
+        asked = await find_payment(connection, payment.payment_id)
+        assert asked is not None
+        assert await provider_token(connection, asked) == "alias-of-the-provider"
+        assert await provider_token(connection, replace(asked, channel=OTHER)) is None
+
+
+async def test_a_top_up_that_is_cancelled_waits_as_after_a_decline(topping: Paying) -> None:
+    await topping.top_up("run-1", NOON)
+    (payment,) = await payments_of(topping)
+    cancel = pb.CancelPaymentRequest(request_id="cancel-1", payment_id=payment.payment_id, occurred_at=AT)
+    await topping.calls.payments.CancelPayment(cancel)
+    assert (await topping.top_up("run-2", NOON + HOUR - MINUTE)).payments == 0
+    rule = await rule_of(topping)
+    assert (rule.declines, rule.next_attempt_at) == (0, to_proto(NOON + HOUR))
+    assert (await topping.top_up("run-3", NOON + HOUR)).payments == 1
 
 
 async def test_a_means_of_payment_that_is_no_longer_good_stops_its_rule(topping: Paying) -> None:

@@ -11,7 +11,7 @@ from chassis.errors import Refusal
 from chassis.work import Transaction, Work
 
 from billing.channels import ChannelFailed, Channels, RefundOrder
-from billing.domain.payment import Payment, PaymentId, PaymentState, Refund, Report, Verdict
+from billing.domain.payment import Payment, PaymentId, PaymentState, Refund, Report, Verdict, never_taken
 from billing.use_cases.callback import take_report, take_waiting, waited_for
 from billing.use_cases.payment import provider_token
 from billing.use_cases.payment_round import ROUND, Waiting, begin_round
@@ -70,11 +70,13 @@ class Sending:
 
     async def _asked(self, payment: Payment) -> Report | None:
         channel = self._channels.named(payment.channel)
-        if payment.state is PaymentState.PENDING and (report := await channel.ask(payment)) is not None:
-            return report
         async with self._work.reading() as connection:
             token = await provider_token(connection, payment)
-        return await channel.pay(payment, token)
+        # One whose means of payment is gone may have been sent before: the provider knows.
+        sent = payment.state is PaymentState.PENDING or token is None
+        if sent and (report := await channel.ask(payment)) is not None:
+            return report
+        return never_taken(payment, "token_removed") if token is None else await channel.pay(payment, token)
 
     async def _asked_back(self, payment: Payment, refund: Refund) -> Report | None:
         return await self._channels.named(payment.channel).refund(RefundOrder(payment, refund))

@@ -7,6 +7,7 @@ import asyncio
 import hmac
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime
 from http import HTTPStatus
 from pathlib import Path
@@ -21,7 +22,7 @@ from standardwebhooks import Webhook
 
 from billing.channels.channel import Channel, ChannelFailed, Channels, RefundOrder, Traits
 from billing.domain.callback import CallbackRefused, SignedCallback
-from billing.domain.payment import Payment, Report, ReportType
+from billing.domain.payment import Payment, Report, ReportType, never_taken
 from billing.wire.callback import report_from_json
 
 _log = structlog.get_logger(__name__)
@@ -102,7 +103,7 @@ class HttpChannel:
         }
         answer = await self._send("POST", "/payments", key=payment.payment_id, body=body)
         if answer.status_code == HTTPStatus.UNPROCESSABLE_ENTITY:
-            return _rejected(payment)
+            return never_taken(payment, "rejected")
         return self._report(answer, payment)
 
     async def refund(self, order: RefundOrder) -> Report | None:
@@ -115,6 +116,8 @@ class HttpChannel:
             "currency": order.refund.amount.currency,
         }
         answer = await self._send("POST", "/refunds", key=order.refund.refund_id, body=body)
+        if answer.status_code == HTTPStatus.UNPROCESSABLE_ENTITY:
+            return _never_given_back(order)
         return None if answer.status_code == HTTPStatus.ACCEPTED else self._report(answer, order.payment)
 
     async def ask(self, payment: Payment) -> Report | None:
@@ -192,15 +195,14 @@ async def _read(response: httpx.Response) -> httpx.Response:
     return httpx.Response(response.status_code, headers={"content-type": "application/json"}, content=bytes(content))
 
 
-def _rejected(payment: Payment) -> Report:
-    """The provider will never take this payment, e.g. because it does not know the token."""
-    return Report(
-        type=ReportType.DECLINED,
-        payment_id=payment.payment_id,
-        channel=payment.channel,
-        reference=payment.provider_reference or payment.payment_id,
-        amount=payment.amount,
-        sequence=0,
-        occurred_at=payment.requested_at,
-        decline_code="rejected",
+def _never_given_back(order: RefundOrder) -> Report:
+    """The provider will never do this refund, e.g. because the payment is too old: what was set aside is free again."""
+    refund = order.refund
+    report = never_taken(order.payment, "rejected")
+    return replace(
+        report,
+        type=ReportType.REFUND_DECLINED,
+        refund_id=refund.refund_id,
+        amount=refund.amount,
+        occurred_at=refund.requested_at,
     )

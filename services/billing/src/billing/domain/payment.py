@@ -267,8 +267,10 @@ def _judge_success(payment: Payment, report: Report) -> Verdict:
 
 
 def _judge_chargeback(payment: Payment, report: Report) -> Verdict:
-    if any(each.sequence == report.sequence for each in payment.chargebacks):
-        return Verdict.NOTHING
+    known = next((each for each in payment.chargebacks if each.sequence == report.sequence), None)
+    if known is not None:
+        same = report.amount == Money(known.amount_minor, payment.amount.currency)
+        return Verdict.NOTHING if same else Verdict.DIFFER
     left = payment.amount.minor_units - payment.charged_back_minor
     if report.amount.currency != payment.amount.currency or not 0 < report.amount.minor_units <= left:
         return Verdict.DIFFER
@@ -289,6 +291,21 @@ def next_ask(asked: int, last: datetime) -> datetime:
     """When a provider is asked again after it was called `asked` times: later and later, once an hour at last."""
     wait = FIRST_ASKED_AFTER * (1 << min(asked, _DOUBLINGS_MAX))
     return last + min(wait, _ASKED_AT_LEAST_EVERY)
+
+
+def never_taken(payment: Payment, code: str) -> Report:
+    """The report that a payment will not be made, where its provider has none: it knows nothing of the payment, or will
+    know nothing of it."""
+    return Report(
+        type=ReportType.DECLINED,
+        payment_id=payment.payment_id,
+        channel=payment.channel,
+        reference=payment.provider_reference or payment.payment_id,
+        amount=payment.amount,
+        sequence=0,
+        occurred_at=payment.requested_at,
+        decline_code=code,
+    )
 
 
 def check_return_url(url: str) -> str:

@@ -4,13 +4,14 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import NamedTuple
 
+from chassis.driver import fetch
 from sqlalchemy import insert, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from billing.domain.ids import AccountId, TransactionId
 from billing.domain.payment import PaymentId, Refund, RefundId, next_ask
 from billing.store.payment_tables import PAYMENT_CHARGEBACKS, PAYMENT_REFUNDS
-from billing.store.posting import LEDGER, balance_of
+from billing.store.posting import balance_of
 
 _END_REFUND = text("""
 UPDATE payment_refunds SET state = :state, settled_at = :settled_at, transaction_id = :transaction_id,
@@ -23,6 +24,19 @@ FROM unnest(CAST(:refund_ids AS text[]), CAST(:next_ask_ats AS timestamptz[]), C
      AS n(refund_id, next_ask_at, asked)
 WHERE r.refund_id = n.refund_id AND r.next_ask_at IS NOT NULL
 """)
+# Cash is what is neither in lots nor set aside; what an expired hold will give back to it does not count before it did.
+_SPENDABLE = """
+SELECT a.balance - a.held - a.in_lots AS loose, (coalesce((
+    SELECT sum(l.remaining) FROM ledger_lots l
+    WHERE l.account_id = a.id AND (l.expires_at IS NULL OR l.expires_at > $2)
+), 0) + coalesce((
+    SELECT -sum(m.amount) FROM ledger_holds h
+    JOIN ledger_lot_moves m ON m.account_id = h.account_id AND m.account_version = h.account_version
+    JOIN ledger_lots l ON l.account_id = m.account_id AND l.account_version = m.lot
+    WHERE h.account_id = a.id AND h.state = 'open' AND h.expires_at <= $2
+      AND (l.expires_at IS NULL OR l.expires_at > h.expires_at)
+), 0))::bigint AS gift
+FROM ledger_accounts a WHERE a.id = $1"""
 _DUE_REFUNDS = text("""
 SELECT r.refund_id, r.payment_id FROM payment_refunds r WHERE r.next_ask_at <= :as_of
 ORDER BY r.next_ask_at, r.refund_id LIMIT :limit
@@ -88,12 +102,10 @@ class Spendable(NamedTuple):
 
 
 async def spendable(connection: AsyncConnection, account_id: AccountId, as_of: datetime) -> Spendable:
-    """Cash and gift credit of a locked account."""
-    balance = balance_of(account_id)
-    stands = await LEDGER.balance(connection, balance, as_of)
-    lots = await LEDGER.lots(connection, balance)
-    gift = sum(lot.remaining for lot in lots if lot.expires_at is None or lot.expires_at > as_of)
-    return Spendable(max(stands.balance - stands.held - gift, 0), gift)
+    """Cash and gift credit of a locked account, with everything that is booked, whatever its business time. Gift credit
+    is what a movement at the instant finds: without lots that expired by then, with what lapsed holds give back."""
+    (row,) = await fetch(connection, _SPENDABLE, balance_of(account_id), as_of)
+    return Spendable(max(row["loose"], 0), row["gift"])
 
 
 class BookedChargeback(NamedTuple):

@@ -7,10 +7,8 @@ from typing import assert_never
 from chassis.calendar import Calendar
 from chassis.work import Transaction
 
-from billing.domain.bill import Bill, BillState
 from billing.domain.callback import Callback, CallbackIdReused
 from billing.domain.difference import Difference, DifferenceKind
-from billing.domain.movement import Credit, Movement, MovementKind
 from billing.domain.payment import (
     Payment,
     PaymentId,
@@ -22,7 +20,7 @@ from billing.domain.payment import (
     payment_not_found,
 )
 from billing.domain.payment_facts import payment_settled
-from billing.domain.wish import bill_payment
+from billing.domain.wish import payment_in
 from billing.store import Connection
 from billing.store.bill import find_bills
 from billing.store.callback import add_callback, known_body, payments_waited_for, set_applied, waiting_callbacks
@@ -31,7 +29,7 @@ from billing.use_cases.difference import note_differences
 from billing.use_cases.movement import apply_whole
 from billing.use_cases.payment import end_payment, lock_payment
 from billing.use_cases.refund import charge_back, keep_refund, take_refund
-from billing.use_cases.top_up import note_ended
+from billing.use_cases.top_up_rule import note_ended
 
 
 async def receive_callback(transaction: Transaction, callback: Callback, calendar: Calendar) -> Verdict | None:
@@ -56,27 +54,27 @@ async def take_report(transaction: Transaction, report: Report, calendar: Calend
     payment = await lock_payment(transaction, report.payment_id)
     at = _happened(payment, report, transaction.recorded_at)
     verdict = judge(payment, report)
+    explained = verdict is not Verdict.DIFFER
     match verdict:
         case Verdict.SUCCEED:
             await _succeed(transaction, payment, report, at=at, calendar=calendar)
         case Verdict.DECLINE:
             declined = replace(payment, decline_code=report.decline_code)
-            await note_ended(transaction, await end_payment(transaction, declined, PaymentState.DECLINED, at), at)
+            await end_payment(transaction, declined, PaymentState.DECLINED, at)
         case Verdict.PEND:
             await _pend(transaction, payment, report, at=at, calendar=calendar)
         case Verdict.REFUND:
-            await take_refund(transaction, payment, _refund(payment, report), at=at, calendar=calendar)
+            explained = await take_refund(transaction, payment, _refund(payment, report), at=at, calendar=calendar)
         case Verdict.KEEP:
             await keep_refund(transaction, payment, _refund(payment, report), at=at, calendar=calendar)
         case Verdict.CHARGE_BACK:
-            if not await charge_back(transaction, payment, report, at=at, calendar=calendar):
-                await _note_difference(transaction, payment, report, calendar)
-        case Verdict.DIFFER:
-            await _note_difference(transaction, payment, report, calendar)
-        case Verdict.NOTHING | Verdict.WAIT:
+            explained = await charge_back(transaction, payment, report, at=at, calendar=calendar)
+        case Verdict.NOTHING | Verdict.WAIT | Verdict.DIFFER:
             pass
         case _:
             assert_never(verdict)
+    if not explained:
+        await _note_difference(transaction, payment, report, calendar)
     return verdict
 
 
@@ -122,7 +120,9 @@ async def _pend(
 async def _succeed(
     transaction: Transaction, payment: Payment, report: Report, *, at: datetime, calendar: Calendar
 ) -> None:
-    movement = await _recharge(transaction.connection, payment, at)
+    bill_id = payment.bill_id
+    bill = (await find_bills(transaction.connection, [bill_id])).get(bill_id) if bill_id else None
+    movement = payment_in(payment, bill, occurred_at=at)
     await apply_whole(transaction, [movement], calendar)
     succeeded = replace(
         payment,
@@ -130,7 +130,7 @@ async def _succeed(
         settled_at=at,
         decline_code="",
         transaction_id=movement.transaction_id,
-        bill_missed=payment.bill_id is not None and movement.settles is None,
+        bill_missed=bill_id is not None and movement.settles is None,
         provider_reference=await _reference(transaction, payment, report, calendar),
     )
     await save_payment(
@@ -138,30 +138,6 @@ async def _succeed(
     )
     transaction.emit(payment_settled(succeeded, at))
     await note_ended(transaction, succeeded, at)
-
-
-async def _recharge(connection: Connection, payment: Payment, at: datetime) -> Movement:
-    """What puts the money in: the payment of its bill while that is open and asks for so much, else a recharge.
-
-    Nothing is refused to a provider that has the customer's money.
-    """
-    about = {"payment_id": payment.payment_id}
-    bill = (await find_bills(connection, [payment.bill_id])).get(payment.bill_id) if payment.bill_id else None
-    if bill is not None and _pays(payment, bill):
-        return bill_payment(bill, customer_id=None, channel=payment.channel, occurred_at=at)._replace(about=about)
-    return Movement(
-        identity=payment.payment_id,
-        account_id=payment.account_id,
-        kind=MovementKind.RECHARGE,
-        act=Credit(payment.amount),
-        note=payment.channel,
-        occurred_at=at,
-        about=about,
-    )
-
-
-def _pays(payment: Payment, bill: Bill) -> bool:
-    return bill.state is BillState.OPEN and bill.remaining == payment.amount
 
 
 async def _note_difference(transaction: Transaction, payment: Payment, report: Report, calendar: Calendar) -> None:

@@ -39,6 +39,7 @@ from billing.store.payment import (
 )
 from billing.store.top_up import find_tokens
 from billing.use_cases.movement import lock_accounts
+from billing.use_cases.top_up_rule import note_ended
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,10 +137,11 @@ async def lock_payment(transaction: Transaction, payment_id: PaymentId) -> Payme
 
 
 async def end_payment(transaction: Transaction, payment: Payment, state: PaymentState, at: datetime) -> Payment:
-    """Ends a locked payment that was not paid, and tells it."""
+    """Ends a locked payment that was not paid, and tells it; a top-up that asked for it waits, or stops."""
     ended = replace(payment, state=state, settled_at=at)
     await save_payment(transaction.connection, ended, because=state, at=at, recorded_at=transaction.recorded_at)
     transaction.emit(payment_settled(ended, at))
+    await note_ended(transaction, ended, at)
     return ended
 
 
@@ -195,9 +197,11 @@ async def _check_token(connection: Connection, wanted: CreatePayment, token_id: 
         raise token_not_found(token_id)
 
 
-async def provider_token(connection: Connection, payment: Payment) -> str:
-    """The provider's alias of the means of payment; empty where the customer goes to the provider's page."""
+async def provider_token(connection: Connection, payment: Payment) -> str | None:
+    """The provider's alias of the means of payment; empty where the customer goes to the provider's page. None where
+    the customer removed it meanwhile, or keeps another provider's under its name: no provider hears another's alias."""
     if payment.token_id is None:
         return ""
     key = (payment.account_id, payment.token_id)
-    return (await find_tokens(connection, [key]))[key].provider_token
+    token = (await find_tokens(connection, [key]))[key]
+    return token.provider_token if token.removed_at is None and token.channel == payment.channel else None

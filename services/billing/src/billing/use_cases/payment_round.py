@@ -10,7 +10,6 @@ from billing.store.payment import due_payments, find_payments, note_asked, payme
 from billing.store.refund import due_refunds, note_refunds_asked
 from billing.use_cases.movement import lock_accounts
 from billing.use_cases.payment import end_payment
-from billing.use_cases.top_up import note_ended
 
 ROUND = 20
 """So many calls to providers at once."""
@@ -38,8 +37,7 @@ async def begin_round(transaction: Transaction, as_of: datetime) -> Waiting:
     waiting = [now[each] for each in due if now[each].state.on_its_way]
     over = [each for each in waiting if each.expires_at <= as_of]
     for payment in over:
-        ended = await end_payment(transaction, payment, PaymentState.EXPIRED, as_of)
-        await note_ended(transaction, ended, as_of)
+        await end_payment(transaction, payment, PaymentState.EXPIRED, as_of)
     asked = [each for each in waiting if each.expires_at > as_of]
     await note_asked(connection, asked, as_of)
     refunds = [(now[of], refund) for each, of in due_back.items() if (refund := now[of].refund(each)) is not None]

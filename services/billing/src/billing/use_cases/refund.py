@@ -36,7 +36,7 @@ from billing.domain.payment_facts import payment_charged_back, payment_taken_bac
 from billing.store.refund import BookedChargeback, add_chargeback, add_refund, end_refund, spendable
 from billing.use_cases.movement import apply_movements, apply_whole
 from billing.use_cases.payment import lock_payment
-from billing.use_cases.top_up import stop_after_chargeback
+from billing.use_cases.top_up_rule import stop_after_chargeback
 
 _SET_ASIDE_FOR = timedelta(days=30)
 
@@ -82,9 +82,9 @@ async def refund_payment(transaction: Transaction, wanted: RefundPayment, calend
 
 async def take_refund(
     transaction: Transaction, payment: Payment, refund: Refund, *, at: datetime, calendar: Calendar
-) -> None:
+) -> bool:
     """Takes what was given back out of the balance: what was set aside for it, or, where that has lapsed or was freed,
-    as a charge-back would."""
+    as a charge-back would. False where the recharge was taken back otherwise before, so that nobody owes it twice."""
     about = {"payment_id": payment.payment_id, "refund_id": refund.refund_id}
     capture = Movement(
         identity=refund.refund_id,
@@ -99,10 +99,13 @@ async def take_refund(
     if isinstance(taken, Refusal):
         assert payment.transaction_id is not None, "only what succeeded is given back"
         undo = Undo(payment.transaction_id, refund.amount, Shortfall.OWE)
-        taken = (await apply_whole(transaction, [capture._replace(act=undo)], calendar))[0]
+        taken = (await apply_movements(transaction, [capture._replace(act=undo)], calendar))[0]
+    if isinstance(taken, Refusal):
+        return False
     done = replace(refund, state=RefundState.SUCCEEDED, settled_at=at)
     await end_refund(transaction.connection, done, taken.transaction_id)
     transaction.emit(payment_taken_back(payment, taken, refund.amount, cause="refund"))
+    return True
 
 
 async def keep_refund(

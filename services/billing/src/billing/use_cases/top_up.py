@@ -16,7 +16,7 @@ from billing.domain.account import Account, account_not_found
 from billing.domain.ids import AccountId, CustomerId
 from billing.domain.movement import check_occurred_at
 from billing.domain.payment import Payment, PaymentOrigin, TokenId
-from billing.domain.payment_facts import top_up_alarmed, top_up_paused
+from billing.domain.payment_facts import top_up_alarmed
 from billing.domain.top_up import (
     Attempt,
     Occasion,
@@ -49,6 +49,7 @@ from billing.store.top_up import (
 )
 from billing.use_cases.movement import lock_accounts
 from billing.use_cases.payment import new_payment
+from billing.use_cases.top_up_rule import stop_rule
 
 ROUND = 200
 """So many accounts in one transaction."""
@@ -102,7 +103,7 @@ async def remove_payment_token(transaction: Transaction, wanted: RemoveToken) ->
     await remove_token(connection, token, wanted.occurred_at)
     rule = (await find_rules(connection, [wanted.account_id])).get(wanted.account_id)
     if rule is not None and rule.token_id == wanted.token_id:
-        await _stop(transaction, rule, Pause.TOKEN, account.customer_id, wanted.occurred_at)
+        await stop_rule(transaction, rule, Pause.TOKEN, account.customer_id, wanted.occurred_at)
     return replace(token, removed_at=wanted.occurred_at)
 
 
@@ -154,28 +155,8 @@ async def run_top_ups(transaction: Transaction, as_of: datetime, calendar: Calen
     for key, because in stopped.items():
         if because is Pause.TOO_MANY:
             transaction.emit(top_up_alarmed(accounts[key], occasions[key].lately, as_of))
-        await _stop(transaction, rules[key], because, accounts[key].customer_id, as_of)
+        await stop_rule(transaction, rules[key], because, accounts[key].customer_id, as_of)
     return ToppedUp(len(wanted), len(stopped))
-
-
-async def note_ended(transaction: Transaction, payment: Payment, at: datetime) -> None:
-    """What the end of a payment means for the rule that asked for it."""
-    if payment.origin is not PaymentOrigin.TOP_UP:
-        return
-    rule = (await find_rules(transaction.connection, [payment.account_id])).get(payment.account_id)
-    if rule is None:
-        return
-    after = rule.after(payment.state, at)
-    await put_rules(transaction.connection, [after], transaction.recorded_at)
-    if after.paused_because is not None and rule.paused_because is None:
-        transaction.emit(top_up_paused(rule.account_id, payment.customer_id, after.paused_because, at))
-
-
-async def stop_after_chargeback(transaction: Transaction, payment: Payment, at: datetime) -> None:
-    """A payer whose bank takes money back is not asked again."""
-    rule = (await find_rules(transaction.connection, [payment.account_id])).get(payment.account_id)
-    if rule is not None:
-        await _stop(transaction, rule, Pause.CHARGEBACK, payment.customer_id, at)
 
 
 async def _occasions(
@@ -230,15 +211,6 @@ def _payment(asked: _Asked, as_of: datetime) -> Payment:
     # What is not the bill's amount to the last unit cannot pay it: it is a recharge that brings the balance back.
     bill_id = asked.occasion.bill_id if asked.attempt.pays_bill else None
     return replace(payment, bill_id=bill_id, token_id=token.token_id)
-
-
-async def _stop(
-    transaction: Transaction, rule: TopUpRule, because: Pause, customer_id: CustomerId, at: datetime
-) -> None:
-    """Stops a rule and tells it; one that has stopped stays as it is."""
-    if rule.paused_because is None:
-        await put_rules(transaction.connection, [rule.paused(because)], transaction.recorded_at)
-        transaction.emit(top_up_paused(rule.account_id, customer_id, because, at))
 
 
 async def _owned(transaction: Transaction, account_id: AccountId, customer_id: CustomerId | None) -> Account:
