@@ -118,7 +118,7 @@ class Household:
 def play(household: Household, months: list[datetime]) -> None:
     """Twelve months: a fee on the first, films in between, a refund in the seventh; bills, paid but for the last."""
     bills = 0
-    household.recharge(100_00, "counter", months[0] + timedelta(hours=10))
+    household.recharge(160_00, "counter", months[0] + timedelta(hours=10))
     for number, first in enumerate(months):
         wanted = [(TV_FEE, "TV basic", first + timedelta(hours=11))]
         for film in range(1 + number % 4):
