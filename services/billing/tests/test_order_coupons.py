@@ -6,16 +6,18 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from billing.api.placing import Placing
-from billing.domain.deduction import CouponPart
+from billing.domain.deduction import CouponPart, PointsExceedOrder
 from billing.domain.ids import OrderId, ProductId, SubscriptionId
-from billing.domain.order import Basket, OrderItem, OrderState, PlaceOrder
+from billing.domain.order import Basket, OrderItem, OrderState, OrderWasRejected, PlaceOrder
 from billing.domain.price import Price
 from billing.domain.product import Cadence, CycleUnit, Product, ProductKind
 from billing.domain.reserving import MemberUnavailable, Reservation, Reserved, ReservedLine
+from billing.domain.standing import AccountSuspended
 from billing.store.order import find_order
 from billing.use_cases.catalog import put_price, put_product
 from billing.use_cases.order import advance_orders
 from billing.use_cases.quote import Sale
+from billing.use_cases.standing import ChangeState, suspend_account
 from billing.wire import FACTS
 from chassis.errors import Refusal
 from chassis.money import Money
@@ -141,10 +143,22 @@ def order_kind(name: str) -> int:
     return int(catalog_pb2.ReckoningLineKind.Value(f"RECKONING_LINE_KIND_{name}"))
 
 
-@pytest.mark.parametrize("refusal", [MemberUnavailable("down"), Refusal("not good any more")])
-async def test_what_the_member_service_refuses_is_given_up(work: Work, refusal: Refusal) -> None:
-    billing = await prepared(work)
-    with pytest.raises(type(refusal)):
+async def test_an_order_that_the_member_service_does_not_answer_waits_for_its_repeat(work: Work) -> None:
+    """What it set aside is not known, so that nothing is freed before it may have come to be."""
+    await prepared(work)
+    desk = Desk(MemberUnavailable("down"), RESERVED)
+    with pytest.raises(MemberUnavailable):
+        await Placing(work, SALE, desk).place(asked())
+    assert await state_of(work) == (OrderState.RESERVING, "")
+    assert await told(work) == []
+    await Placing(work, SALE, desk).place(asked())
+    assert await state_of(work) == (OrderState.PLACED, "")
+    assert await charges(work) == 35_00
+
+
+async def test_what_the_member_service_refuses_is_given_up(work: Work) -> None:
+    billing, refusal = await prepared(work), Refusal("not good any more")
+    with pytest.raises(Refusal):
         await Placing(work, SALE, Desk(refusal)).place(asked())
     assert await state_of(work) == (OrderState.REJECTED, refusal.reason)
     (event,) = await told(work)
@@ -170,6 +184,20 @@ async def test_what_cannot_be_charged_is_freed(work: Work, yuan: int, expected: 
         await placing.place(asked("r-2"))
     assert (again.value.reason, again.value.metadata["because"]) == ("ORDER_WAS_REJECTED", reason)
     assert len(await told(work)) == 1
+    assert await charges(work) == 0
+
+
+async def test_points_worth_more_than_is_left_are_not_spent_for_less(work: Work) -> None:
+    """All that is set aside is spent, so that the rest would be lost."""
+    await prepared(work)
+    placing = Placing(work, SALE, Desk(RESERVED._replace(points_worth_minor=LIST_MINOR - 7_90 + 1)))
+    for ask_it in (placing.place(asked()), placing.quote(basket())):
+        with pytest.raises(PointsExceedOrder) as refused:
+            await ask_it
+        assert refused.value.metadata == {"worth_minor": "4001", "left_minor": "4000"}
+    (event,) = await told(work)
+    assert isinstance(event, order_events_pb2.OrderRejected)
+    assert (event.points_hold_id, event.because) == ("hold-1", "POINTS_EXCEED_ORDER")
     assert await charges(work) == 0
 
 
@@ -212,7 +240,33 @@ async def test_a_repeat_goes_on_where_a_crash_ended_it(work: Work) -> None:
     desk = Desk(RESERVED)
     await Placing(work, SALE, desk).place(asked())
     assert await state_of(work) == (OrderState.PLACED, "")
-    assert [each.occurred_at for each in desk.asked] == [AT]
+    assert [(each.occurred_at, each.until) for each in desk.asked] == [(AT, AT + timedelta(days=1))]
+
+
+async def test_what_is_set_aside_is_kept_long_enough_to_be_told(work: Work) -> None:
+    """By the time of recording, however long ago the order was; what was left for long is not charged any more."""
+    await prepared(work)
+    dying, later = Dying(RESERVED), AT + timedelta(days=3)
+    with pytest.raises(Killed):
+        await Placing(at(work, later), SALE, dying).place(asked())
+    desk = Desk(RESERVED)
+    with pytest.raises(OrderWasRejected) as left:
+        await Placing(at(work, later + timedelta(hours=1, microseconds=1)), SALE, desk).place(asked())
+    assert left.value.metadata["because"] == "LEFT"
+    assert [each.until for each in desk.asked] == [later + timedelta(days=1)]
+    assert await state_of(work) == (OrderState.REJECTED, "LEFT")
+    assert await charges(work) == 0
+
+
+async def test_a_repeat_is_answered_though_the_account_is_suspended_meanwhile(work: Work) -> None:
+    await prepared(work)
+    placing = Placing(work, SALE, Desk(RESERVED))
+    first = await placing.place(asked())
+    wanted = ChangeState(account_id=ACCOUNT, reason="debt", occurred_at=AT)
+    await work.run(lambda transaction: suspend_account(transaction, wanted))
+    assert await placing.place(asked()) == first
+    with pytest.raises(AccountSuspended):
+        await placing.place(asked("r-2", order_id="o-2"))
 
 
 async def test_what_is_left_is_given_up_a_minute_later(work: Work) -> None:
@@ -233,9 +287,12 @@ async def test_what_is_left_is_given_up_a_minute_later(work: Work) -> None:
 
 async def advanced(work: Work, recorded_at: datetime) -> int:
     """How many orders are given up by a round at an instant of system time, long after they were placed."""
-    engine = work._engine
-    later = Work(engine, FACTS, now=lambda: recorded_at)
-    return await later.run(lambda transaction: advance_orders(transaction, AT + timedelta(days=1)))
+    return await at(work, recorded_at).run(lambda transaction: advance_orders(transaction, AT + timedelta(days=1)))
+
+
+def at(work: Work, recorded_at: datetime) -> Work:
+    """The same database at an instant of system time."""
+    return Work(work._engine, FACTS, now=lambda: recorded_at)
 
 
 async def test_a_quote_sets_nothing_aside(work: Work) -> None:

@@ -13,7 +13,8 @@ from google.protobuf.message import Message
 from touchstone.billing.v1 import account_events_pb2, billing_events_pb2, order_events_pb2
 from touchstone.common.v1.common_pb2 import Money
 
-from services.member.tests.factories import RECORDED_AT, day, enrolled, rows, scalar, told
+from services.member.tests.calls import SCOPES, Stubs
+from services.member.tests.factories import RECORDED_AT, day, enrolled, hold_request, rows, scalar, told
 
 
 def recharged(
@@ -206,3 +207,18 @@ async def test_an_order_for_which_nothing_was_set_aside_is_heard_and_done(served
     heard = "SELECT request_id FROM handled_requests WHERE caller = 'event:billing' ORDER BY 1"
     assert await rows(served.work, heard) == [("e-1",), ("e-2",)]
     assert await rows(served.work, "SELECT event_id FROM dead_letters") == []
+
+
+async def test_a_hold_that_billing_never_heard_of_is_freed_with_its_order(served: Serving, billing: Billing) -> None:
+    await enrolled(served.work, "c-1")
+    await billing.tell(recharged(100_00, at=day(1)), event_id="e-1")
+    await served.settle()
+    asking = Stubs.of(served.channel(*SCOPES, subject="billing"))
+    await asking.points.HoldPoints(hold_request(60, request_id="order-points:o-1"))
+    rejected = order_events_pb2.OrderRejected(
+        order_id="o-1", account_id="a-1", customer_id="c-1", occurred_at=to_proto(day(2))
+    )
+    await billing.tell(rejected, event_id="e-2")
+    await served.settle()
+    states = await rows(served.work, "SELECT state, amount FROM ledger_holds")
+    assert states == [("released", 60)]

@@ -20,7 +20,7 @@ from member.use_cases.progress import count_earnings
 from member.use_cases.registrations import leave_activities
 from member.use_cases.taking_back import take_back
 from member.use_cases.tiers import judge_customers
-from member.wire.billed_orders import billed_order_from_delivery
+from member.wire.billed_orders import placed_order_from_delivery, rejected_order_from_delivery
 from member.wire.earning_events import care_from_delivery, enrolments_from_deliveries, upgrades_from_deliveries
 from member.wire.memberships import changed_customers_from_deliveries
 from member.wire.points import (
@@ -67,7 +67,7 @@ async def on_order_placed(
     transaction: Transaction, deliveries: Sequence[Delivery[order_events_pb2.OrderPlaced]], *, calendar: Calendar
 ) -> None:
     """Coupons and points that were set aside for an order are spent."""
-    orders = [billed_order_from_delivery(delivery) for delivery in deliveries]
+    orders = [placed_order_from_delivery(delivery) for delivery in deliveries]
     await spend_for_orders(transaction, orders, calendar=calendar)
 
 
@@ -75,7 +75,7 @@ async def on_order_rejected(
     transaction: Transaction, deliveries: Sequence[Delivery[order_events_pb2.OrderRejected]], *, calendar: Calendar
 ) -> None:
     """Coupons and points that were set aside for an order are free again."""
-    orders = [billed_order_from_delivery(delivery) for delivery in deliveries]
+    orders = [rejected_order_from_delivery(delivery) for delivery in deliveries]
     await free_for_orders(transaction, orders, calendar=calendar)
 
 

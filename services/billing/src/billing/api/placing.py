@@ -1,8 +1,8 @@
 """Orders with coupons and points: stored, set aside at the member service, and then charged or given up.
 
-The member service is asked between two transactions, never inside one. A crash between them leaves an order that
-reserves: a repeat of the request goes on with it, and AdvanceOrders gives it up. What was set aside is confirmed or
-freed by the event that tells what became of the order.
+The member service is asked between two transactions, never inside one. A crash between them, and a member service that
+does not answer, leave an order that reserves: a repeat of the request goes on with it, and AdvanceOrders gives it up.
+What was set aside is confirmed or freed by the event that tells what became of the order.
 """
 
 from functools import partial
@@ -47,6 +47,8 @@ class Placing:
                 reserved = await member.reserve(reservation)
             finish = partial(self._finish, reserved=reserved)
             return await self._work.answer("place_order", asked, finish, pb.PlaceOrderResponse)
+        except MemberUnavailable:
+            raise
         except Refusal as refusal:
             because = refusal.metadata.get("because", refusal.reason)
             given_up = orders.GivenUp(wanted.order_id, because, reserved.points_hold_id)

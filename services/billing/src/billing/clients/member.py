@@ -1,11 +1,10 @@
 """Asks the member service to set coupons and points aside for an order.
 
-Requests are named after the order, so that a repeat is answered as the first was. A service that does not answer in
-time refuses the order; what it may have set aside all the same ends by itself after ten minutes.
+Requests are named after the order, so that a repeat is answered as the first was. Of a service that does not answer in
+time it is not known what it set aside: a repeat hears it, and an order that is given up has it freed all the same.
 """
 
 from collections.abc import Iterator
-from datetime import timedelta
 
 import grpc
 from chassis.errors import Code, Refusal
@@ -21,7 +20,6 @@ from touchstone.member.v1 import points_service_pb2_grpc as points_grpc
 from billing.domain.deduction import CouponPart
 from billing.domain.reserving import MemberUnavailable, NotSetAside, Reservation, Reserved
 
-SET_ASIDE_FOR = timedelta(minutes=10)
 # What the member service says of an order; everything else says that it cannot be asked.
 _SAID = frozenset({Code.INVALID_ARGUMENT, Code.NOT_FOUND, Code.ALREADY_EXISTS, Code.FAILED_PRECONDITION})
 
@@ -62,7 +60,7 @@ class MemberClient:
             order=_order(wanted),
             coupon_ids=wanted.coupon_ids,
             occurred_at=to_proto(wanted.occurred_at),
-            expires_at=to_proto(wanted.occurred_at + SET_ASIDE_FOR),
+            expires_at=to_proto(wanted.until),
         )
         reply = await self._coupons.ReserveCoupons(request, timeout=self._left())
         return tuple(_parts(reply.pricing))
@@ -79,22 +77,26 @@ class MemberClient:
         return tuple(part for part in _parts(reply.pricing) if part.coupon_id in wanted.coupon_ids)
 
     async def _worth(self, wanted: Reservation) -> int:
-        """What the points are worth in the order's currency, rounded down."""
+        """What the points are worth in the order's currency, rounded down; points for nothing are not taken."""
         request = points_service_pb.GetPointsRulesRequest(as_of=to_proto(wanted.occurred_at))
         reply = await self._points.GetPointsRules(request, timeout=self._left())
         rules: points_pb2.PointsRules = reply.rules
         if not rules.cash_off_points or rules.cash_off.currency != wanted.currency:
             raise NotSetAside(f"points are not taken for {wanted.currency}", because="CASH_OFF_NOT_OFFERED")
-        return wanted.points * rules.cash_off.minor_units // rules.cash_off_points
+        worth_minor = wanted.points * rules.cash_off.minor_units // rules.cash_off_points
+        if not worth_minor:
+            raise NotSetAside(f"{wanted.points} points come to nothing", because="CASH_OFF_NOT_OFFERED")
+        return worth_minor
 
     async def _hold(self, wanted: Reservation) -> str:
         request = points_service_pb.HoldPointsRequest(
+            # The member service finds the hold by this name where its answer was never heard.
             request_id=f"order-points:{wanted.order_id}",
             customer_id=wanted.customer_id,
             points=wanted.points,
             reason=f"order {wanted.order_id}",
             occurred_at=to_proto(wanted.occurred_at),
-            expires_at=to_proto(wanted.occurred_at + SET_ASIDE_FOR),
+            expires_at=to_proto(wanted.until),
         )
         reply = await self._points.HoldPoints(request, timeout=self._left())
         return str(reply.hold_id)
@@ -127,5 +129,5 @@ def _parts(pricing: coupon_pb2.CouponPricing) -> Iterator[CouponPart]:
 def _refusal(error: grpc.aio.AioRpcError | RemoteRefusal) -> Refusal:
     said = error if isinstance(error, RemoteRefusal) else remote_refusal(error)
     if said.code in _SAID:
-        return NotSetAside(said.message, because=said.reason)
+        return NotSetAside(said.message, because=said.reason or said.code)
     return MemberUnavailable("the member service does not answer: orders with coupons or points wait")

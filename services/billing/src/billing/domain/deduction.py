@@ -7,10 +7,17 @@ from collections.abc import Sequence
 from fractions import Fraction
 from typing import NamedTuple
 
+from chassis.errors import Refusal
+
 from billing.domain.price import Price
 from billing.domain.product import Product
 from billing.domain.reckoning import Line, LineKind, Reckoning, taken_off
 from billing.domain.rounding import spread
+
+
+class PointsExceedOrder(Refusal):
+    """The points are worth more than the order comes to without them; all of them would be spent for that. Metadata
+    `worth_minor` and `left_minor` say how much is how much."""
 
 
 class Rated(NamedTuple):
@@ -37,6 +44,17 @@ def less_coupons(rated: Sequence[Rated], parts: Sequence[CouponPart]) -> list[Ra
         words = part.display_name or "coupon"
         items[part.item] = _less(items[part.item], LineKind.COUPON, words, part.coupon_id, part.amount_minor)
     return items
+
+
+def check_worth(rated: Sequence[Rated], worth_minor: int) -> None:
+    """Refuses PointsExceedOrder."""
+    left_minor = sum(max(item.reckoning.total_minor, 0) for item in rated)
+    if worth_minor > left_minor:
+        raise PointsExceedOrder(
+            f"the points are worth {worth_minor} in minor units, and {left_minor} are left of the order",
+            worth_minor=str(worth_minor),
+            left_minor=str(left_minor),
+        )
 
 
 def less_points(rated: Sequence[Rated], hold_id: str, worth_minor: int) -> list[Rated]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import NamedTuple
 
@@ -17,6 +17,10 @@ from billing.domain.product import Product, ProductKind, ProductKindDiffers
 ITEMS_MAX = 50
 QUANTITY_MAX = 1000
 COUPONS_MAX = 20
+FINISHED_WITHIN = timedelta(hours=1)
+"""An order that reserves is charged so long after it was stored at the latest; coupons and points are kept longer."""
+LEFT = "LEFT"
+"""Why an order was given up that was left while reserving."""
 
 
 class OrderNotFound(NotFound):
@@ -124,7 +128,7 @@ class PlaceOrder:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Order:
     """What a customer ordered. `charge_ids` are its charges, one for each item in their order, none before they are
-    taken; `number` is its place in the order in which all came, 0 before it is stored."""
+    taken; `recorded_at` is when it was stored; `number` is its place in the order in which all came, 0 before that."""
 
     order_id: OrderId
     account_id: AccountId
@@ -137,6 +141,7 @@ class Order:
     charge_ids: tuple[ChargeId, ...] = ()
     rejected_because: str = ""
     placed_at: datetime
+    recorded_at: datetime
     number: int = 0
 
     def check_same(self, wanted: PlaceOrder) -> None:
@@ -156,6 +161,12 @@ class Order:
             raise OrderWasRejected(
                 f"order {self.order_id} was given up", order_id=self.order_id, because=self.rejected_because
             )
+
+    def check_kept(self, now: datetime) -> None:
+        """Refuses OrderWasRejected for one that was left so long that what was set aside may be gone before it is told
+        that the order was placed."""
+        if now > self.recorded_at + FINISHED_WITHIN:
+            raise OrderWasRejected(f"order {self.order_id} was left", order_id=self.order_id, because=LEFT)
 
     def check_owner(self, customer_id: CustomerId | None) -> None:
         """Refuses OrderNotFound when a customer is named and the order is another's."""

@@ -1,12 +1,16 @@
 """What an order asks the member service to set aside, and what that answers: coupons by item, points by worth."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import NamedTuple, Protocol
 
 from chassis.errors import Refusal, Unavailable
 
 from billing.domain.deduction import CouponPart
 from billing.domain.ids import CustomerId, OrderId, ProductId
+
+SET_ASIDE_FOR = timedelta(days=1)
+"""How long coupons and points are kept for an order from when it is stored. The order is charged or given up within the
+minute; the rest is for the event that tells so, which may have to wait for its way."""
 
 
 class MemberUnavailable(Unavailable):
@@ -27,7 +31,7 @@ class ReservedLine(NamedTuple):
 
 
 class Reservation(NamedTuple):
-    """What is to be set aside for an order; `points` 0 is none."""
+    """What is to be set aside for an order, `until` when; `points` 0 is none."""
 
     order_id: OrderId
     customer_id: CustomerId
@@ -36,6 +40,7 @@ class Reservation(NamedTuple):
     coupon_ids: tuple[str, ...]
     points: int
     occurred_at: datetime
+    until: datetime
 
 
 class Reserved(NamedTuple):
@@ -51,7 +56,7 @@ class Reserves(Protocol):
     """The member service, as orders need it. Both raise the member service's refusal, or MemberUnavailable."""
 
     async def reserve(self, wanted: Reservation) -> Reserved:
-        """Sets it aside until the order is placed or rejected, ten minutes at most; a repeat changes nothing."""
+        """Sets it aside until the order is placed or rejected; a repeat changes nothing."""
 
     async def quote(self, wanted: Reservation) -> Reserved:
         """What it would come to; nothing is set aside."""

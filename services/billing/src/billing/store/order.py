@@ -14,7 +14,7 @@ from billing.domain.order import Order, OrderItem, OrderState
 
 _COLUMNS = (
     "order_id, order_number, account_id, customer_id, state, items::text AS items, coupon_ids, points,"
-    " points_hold_id, charge_ids, rejected_because, placed_at"
+    " points_hold_id, charge_ids, rejected_because, placed_at, recorded_at"
 )
 _ADD = text("""
 INSERT INTO orders (order_id, account_id, customer_id, state, items, coupon_ids, points, points_hold_id, charge_ids,
@@ -51,7 +51,7 @@ class OrderFilter:
     account_id: AccountId | None
 
 
-async def add_order(connection: AsyncConnection, order: Order, recorded_at: datetime) -> bool:
+async def add_order(connection: AsyncConnection, order: Order) -> bool:
     """Whether it was added: its identifier was free."""
     values = _changing(order) | {
         "account_id": order.account_id,
@@ -60,7 +60,7 @@ async def add_order(connection: AsyncConnection, order: Order, recorded_at: date
         "coupon_ids": list(order.coupon_ids),
         "points": order.points,
         "placed_at": order.placed_at,
-        "recorded_at": recorded_at,
+        "recorded_at": order.recorded_at,
     }
     return (await connection.execute(_ADD, values)).one_or_none() is not None
 
@@ -117,5 +117,6 @@ def _order(row: Any) -> Order:
         charge_ids=tuple(ChargeId(each) for each in row["charge_ids"]),
         rejected_because=row["rejected_because"],
         placed_at=row["placed_at"],
+        recorded_at=row["recorded_at"],
         number=row["order_number"],
     )

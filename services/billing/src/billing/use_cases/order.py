@@ -13,11 +13,11 @@ from billing.domain.account import Account, account_not_found
 from billing.domain.bill import Bill
 from billing.domain.ids import AccountId, ChargeId, CustomerId, OrderId, SubscriptionId
 from billing.domain.movement import Billing, Debit, Movement, MovementKind
-from billing.domain.order import Basket, Order, OrderState, PlaceOrder, order_exists, order_not_found
+from billing.domain.order import LEFT, Basket, Order, OrderState, PlaceOrder, order_exists, order_not_found
 from billing.domain.order_facts import order_placed, order_rejected, subscription_changed
 from billing.domain.payer import Bearing
 from billing.domain.reckoning import Reckoned, together
-from billing.domain.reserving import Reservation, Reserved
+from billing.domain.reserving import SET_ASIDE_FOR, Reservation, Reserved
 from billing.domain.standing import check_served
 from billing.domain.subscription import (
     Subscription,
@@ -35,7 +35,6 @@ from billing.use_cases.quote import Bought, Sale, less_reserved, rate_basket, re
 
 LEFT_AFTER = timedelta(minutes=1)
 LEFT_ROUND = 500
-LEFT = "LEFT"
 
 
 class Shown(NamedTuple):
@@ -74,24 +73,24 @@ async def place_order(transaction: Transaction, wanted: PlaceOrder, sale: Sale) 
     """Charges an order without coupons and points. Refuses AccountNotFound, AccountSuspended, OrderExists,
     SubscriptionExists, TotalDiffers, InsufficientBalance, and what rating refuses; then nothing of it is kept."""
     connection, basket = transaction.connection, wanted.basket
-    accounts = await _lock_served(transaction, basket)
+    accounts = await _lock(transaction, basket)
     account = accounts[basket.account_id]
+    check_served(account)
     if await store.find_order(connection, wanted.order_id) is not None:
         raise order_exists(wanted.order_id)
     await _check_free(connection, basket)
     bought = await rate_basket(connection, account, basket, sale)
     wanted.check_total(account.money(whole_of(account, bought).total_minor))
-    order = order_of(wanted, account, OrderState.PLACED)
+    order = order_of(wanted, account, OrderState.PLACED, transaction.recorded_at)
     return await charge_order(transaction, Ordering(accounts, order, bought), sale)
 
 
-async def _lock_served(transaction: Transaction, basket: Basket) -> dict[AccountId, Account]:
-    """The account, which is served, and who pays for it, locked."""
+async def _lock(transaction: Transaction, basket: Basket) -> dict[AccountId, Account]:
+    """The account, which is the customer's, and who pays for it, locked."""
     accounts = await lock_accounts(transaction, {basket.account_id}, with_payers=True)
     if basket.account_id not in accounts:
         raise account_not_found(basket.account_id)
     accounts[basket.account_id].check_owner(basket.customer_id)
-    check_served(accounts[basket.account_id])
     return accounts
 
 
@@ -102,7 +101,7 @@ async def _check_free(connection: Connection, basket: Basket) -> None:
         raise subscription_exists(used)
 
 
-def order_of(wanted: PlaceOrder, account: Account, state: OrderState) -> Order:
+def order_of(wanted: PlaceOrder, account: Account, state: OrderState, recorded_at: datetime) -> Order:
     """The order as it is wished, its account's customer its own."""
     basket = wanted.basket
     return Order(
@@ -114,39 +113,42 @@ def order_of(wanted: PlaceOrder, account: Account, state: OrderState) -> Order:
         points=basket.points,
         state=state,
         placed_at=basket.at,
+        recorded_at=recorded_at,
     )
 
 
 async def begin_order(transaction: Transaction, wanted: PlaceOrder, sale: Sale) -> Reservation | None:
     """Stores an order whose coupons and points are to be set aside, and says what of. One that is the same and reserves
-    already goes on; None for one that does not reserve any more. Refuses what `place_order` does, but for the total,
-    which is not known yet, and the balance."""
+    already goes on; None for one that does not reserve any more, which is to be answered as before. Refuses what
+    `place_order` does, but for the total, which is not known yet, and the balance."""
     connection, basket = transaction.connection, wanted.basket
-    accounts = await _lock_served(transaction, wanted.basket)
-    account = accounts[basket.account_id]
+    account = (await _lock(transaction, basket))[basket.account_id]
     known = await store.find_order(connection, wanted.order_id)
     if known is not None:
         known.check_same(wanted)
         if known.state is not OrderState.RESERVING:
             return None
-    else:
+    check_served(account)
+    if known is None:
         await _check_free(connection, basket)
     bought = await rate_basket(connection, account, basket, sale)
-    order = order_of(wanted, account, OrderState.RESERVING)
-    if known is None and not await store.add_order(connection, order, transaction.recorded_at):
+    order = known or order_of(wanted, account, OrderState.RESERVING, transaction.recorded_at)
+    if known is None and not await store.add_order(connection, order):
         raise order_exists(order.order_id)
-    return reservation_of(order.order_id, account, basket, bought)
+    until = max(order.placed_at, order.recorded_at) + SET_ASIDE_FOR
+    return reservation_of(order.order_id, account, basket=basket, bought=bought, until=until)
 
 
 async def finish_order(transaction: Transaction, wanted: PlaceOrder, reserved: Reserved, sale: Sale) -> Ordered:
     """Charges an order less what is set aside for it. Refuses OrderExists and OrderWasRejected where somebody else was
-    faster, and what `place_order` does; the order reserves still then."""
+    faster, or it was left for long, PointsExceedOrder, and what `place_order` does; the order reserves still then."""
     basket, connection = wanted.basket, transaction.connection
     accounts = await lock_accounts(transaction, {basket.account_id}, with_payers=True)
     order = await store.find_order(connection, wanted.order_id, lock=True)
     if order is None:
         raise order_not_found(wanted.order_id)
     order.check_reserving()
+    order.check_kept(transaction.recorded_at)
     account = accounts[order.account_id]
     check_served(account)
     bought = less_reserved(await rate_basket(connection, account, basket, sale), reserved)
@@ -202,7 +204,7 @@ async def charge_order(transaction: Transaction, ordering: Ordering, sale: Sale)
     connection = transaction.connection
     if ordering.order.state is OrderState.RESERVING:
         await store.settle_order(connection, order)
-    elif not await store.add_order(connection, order, transaction.recorded_at):
+    elif not await store.add_order(connection, order):
         raise order_exists(order.order_id)
     kept = [
         Reckoned(charge_id, order.placed_at, each.reckoning) for each, charge_id in zip(bought, charge_ids, strict=True)

@@ -1,13 +1,14 @@
 """What an order would come to: every item rated for its account, as prices and tiers stand then."""
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import NamedTuple
 
 from chassis.calendar import Calendar
 from chassis.money import Money
 
 from billing.domain.account import Account, account_not_found
-from billing.domain.deduction import Rated, less_coupons, less_points
+from billing.domain.deduction import Rated, check_worth, less_coupons, less_points
 from billing.domain.ids import OrderId
 from billing.domain.order import Basket, OrderItem
 from billing.domain.product import Product
@@ -79,20 +80,30 @@ def whole_of(account: Account, bought: Sequence[Bought]) -> Reckoning:
     return together(account.currency, (each.reckoning for each in bought))
 
 
-def reservation_of(order_id: OrderId, account: Account, basket: Basket, bought: Sequence[Bought]) -> Reservation:
-    """What the member service is to set aside for an order."""
+def reservation_of(
+    order_id: OrderId, account: Account, *, basket: Basket, bought: Sequence[Bought], until: datetime
+) -> Reservation:
+    """What the member service is to set aside for an order, and until when."""
     lines = tuple(
         ReservedLine(each.product.product_id, each.product.family, each.item.quantity, each.reckoning.total_minor)
         for each in bought
     )
     return Reservation(
-        order_id, account.customer_id, account.currency, lines, basket.coupon_ids, basket.points, basket.at
+        order_id=order_id,
+        customer_id=account.customer_id,
+        currency=account.currency,
+        lines=lines,
+        coupon_ids=basket.coupon_ids,
+        points=basket.points,
+        occurred_at=basket.at,
+        until=until,
     )
 
 
 def less_reserved(bought: Sequence[Bought], reserved: Reserved) -> list[Bought]:
-    """With coupons and points taken off."""
+    """With coupons and points taken off. Refuses PointsExceedOrder."""
     rated = less_coupons([each.rated for each in bought], reserved.coupons)
+    check_worth(rated, reserved.points_worth_minor)
     rated = less_points(rated, reserved.points_hold_id, reserved.points_worth_minor)
     return [each._replace(rated=less) for each, less in zip(bought, rated, strict=True)]
 
@@ -132,10 +143,11 @@ async def ask_quote(connection: Connection, basket: Basket, sale: Sale) -> Asked
     account = await account_of(connection, basket)
     bought = await rate_basket(connection, account, basket, sale)
     standing = (await standings(connection, [account]))[account.account_id]
-    return Asked(account, bought, reservation_of(OrderId(""), account, basket, bought), standing.parts.spendable)
+    reservation = reservation_of(OrderId(""), account, basket=basket, bought=bought, until=basket.at)
+    return Asked(account, bought, reservation, standing.parts.spendable)
 
 
 def quote_of(asked: Asked, reserved: Reserved) -> Quote:
-    """The same less what coupons and points would take off."""
+    """The same less what coupons and points would take off. Refuses PointsExceedOrder."""
     whole = whole_of(asked.account, less_reserved(asked.bought, reserved))
     return Quote(Reckoned("", asked.reservation.occurred_at, whole), asked.spendable)

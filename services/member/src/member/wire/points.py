@@ -32,8 +32,12 @@ _TRANSACTIONS = "6f7b1f0c-5f1d-4a53-9a3e-2c1d6f0f9b41"
 def transaction_id_of(use_case: str, request_id: str) -> str:
     """The transaction that a caller's request comes to: always the same, so that the ledger refuses a repeat even when
     the claim of the request is no longer kept."""
-    caller = current_caller().subject
-    return named_id(_TRANSACTIONS, f"{use_case}\n{caller}\n{check_request_id(request_id)}")
+    return transaction_id_by(current_caller().subject, use_case, check_request_id(request_id))
+
+
+def transaction_id_by(caller: str, use_case: str, request_id: str) -> str:
+    """The transaction that a request of this caller came to, or would have."""
+    return named_id(_TRANSACTIONS, f"{use_case}\n{caller}\n{request_id}")
 
 
 def award_from_proto(request: points_pb.EarnPointsRequest) -> AwardPoints:
