@@ -13,13 +13,15 @@ from chassis.times import to_proto
 from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 from sqlalchemy import text
-from touchstone.billing.v1 import account_pb2, charging_pb2, charging_service_pb2
+from touchstone.billing.v1 import account_events_pb2, account_pb2, catalog_pb2, charging_pb2, charging_service_pb2
 from touchstone.billing.v1 import account_service_pb2 as account_pb
+from touchstone.billing.v1 import catalog_service_pb2 as catalog_pb
 from touchstone.billing.v1 import usage_service_pb2 as pb
 
 from services.billing.tests.calls import AT, Calls, boss, cny, member, opened, recharged, refused
-from services.billing.tests.catalog import stocked
+from services.billing.tests.catalog import calls_by_minute, catalog_of, stocked, tier, tiered
 from services.billing.tests.factories import ACCOUNT, CUSTOMER, Billing
+from services.billing.tests.test_api import told
 
 NOT_IDS = ["", "-x", "a b", "x" * 65, "ключ", "a\x00b"]
 APRIL = to_proto(datetime(2026, 4, 2, tzinfo=UTC))
@@ -117,6 +119,64 @@ async def test_a_correction_may_give_back_more_than_its_record_cost(served: Serv
     (first,) = await send(calls, recording("c", quantity=0, corrects_usage_id="a"))
     (second,) = await send(calls, recording("d", quantity=0, corrects_usage_id="b"))
     assert (first.amount, second.amount) == (cny(-5_00), cny(-10_00))
+    assert await balance(calls) == 100_00
+    await proven(served)
+
+
+async def paid_for(calls: Calls) -> None:
+    """The account pays for the poor one."""
+    payer = account_pb2.Payer(payer_account_id=ACCOUNT)
+    await calls.accounts.PutPayers(
+        account_pb.PutPayersRequest(request_id="payers", account_id="poor", payers=[payer], occurred_at=AT)
+    )
+
+
+async def test_who_paid_gets_back_whatever_the_chain_of_corrections(served: Serving, calls: Calls) -> None:
+    """For what corrections added too, and where a month comes to less than the record that is corrected cost."""
+    await paid_for(calls)
+    for request in (
+        recording("a", account_id="poor", quantity=10),
+        recording("b", account_id="poor", quantity=20, corrects_usage_id="a"),
+        recording("c", account_id="poor", quantity=5, corrects_usage_id="b"),
+        recording("d", account_id="poor", quantity=0, corrects_usage_id="c"),
+    ):
+        await send(calls, request)
+    assert (await balance(calls), await balance(calls, "poor")) == (100_00, 1_00)
+    await send(calls, recording("e", account_id="poor", quantity=100), recording("f", account_id="poor", quantity=100))
+    await send(
+        calls,
+        recording("g", account_id="poor", quantity=0, corrects_usage_id="e"),
+        recording("h", account_id="poor", quantity=0, corrects_usage_id="f"),
+    )
+    assert (await balance(calls), await balance(calls, "poor")) == (100_00, 1_00)
+    assert sum(each.amount.minor_units for each in await told(served, account_events_pb2.ChargeRefunded)) == 17_00
+    await proven(served)
+
+
+async def test_units_by_which_a_month_comes_to_less_give_back_to_who_paid(served: Serving, calls: Calls) -> None:
+    """All of the month's units at the price of the tier that the whole falls into."""
+    catalog = catalog_of(served)
+    texts = calls_by_minute(product_id="texts", unit="text")
+    await catalog.PutProduct(catalog_pb.PutProductRequest(request_id="put-texts", product=texts))
+    by_volume = tiered(product_id="texts", tier_mode=catalog_pb2.TIER_MODE_VOLUME, tiers=[tier(100, 10), tier(0, 1)])
+    await catalog.PutPrice(catalog_pb.PutPriceRequest(request_id="price-texts", price=by_volume))
+    await paid_for(calls)
+    records = [recording(f"t-{n}", account_id="poor", product_id="texts", quantity=50) for n in range(3)]
+    await send(calls, *records[:2])
+    (third,) = await send(calls, records[2])
+    assert third.amount == cny(1_50 - 10_00)
+    assert (await balance(calls), await balance(calls, "poor")) == (100_00 - 1_50, 1_00)
+    await proven(served)
+
+
+async def test_what_was_given_back_already_is_not_given_back_by_a_correction(served: Serving, calls: Calls) -> None:
+    (first,) = await send(calls, recording(quantity=50))
+    refund = charging_service_pb2.RefundChargeRequest(
+        request_id="refund", charge_id=first.charge_id, amount=cny(3_00), reason="complaint", occurred_at=AT
+    )
+    await calls.charging.RefundCharge(refund)
+    (corrected,) = await send(calls, recording("u-2", quantity=0, corrects_usage_id="u-1"))
+    assert corrected.amount == cny(-5_00)
     assert await balance(calls) == 100_00
     await proven(served)
 

@@ -72,14 +72,28 @@ class UsageRecord:
             raise InvalidArgument.many(found)
 
 
+class LineMonth(NamedTuple):
+    """A product on a line in a month, told by its first day, of the operator's calendar."""
+
+    account_id: AccountId
+    subscriber_id: SubscriberId
+    product_id: ProductId
+    month: date
+
+
 class CounterKey(NamedTuple):
-    """What is counted together: `month` is its first day, of the operator's calendar."""
+    """What is counted together: a product on a line in a month, at one version of its price."""
 
     account_id: AccountId
     subscriber_id: SubscriberId
     product_id: ProductId
     month: date
     price_version: int
+
+    @property
+    def line_month(self) -> LineMonth:
+        """Whatever the price."""
+        return LineMonth(*self[:4])
 
 
 class Counter(NamedTuple):

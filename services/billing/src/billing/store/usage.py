@@ -10,7 +10,7 @@ from chassis.money import Money
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from billing.domain.ids import AccountId, ChargeId, ProductId
-from billing.domain.usage import Counter, CounterKey, SubscriberId, UsageId, UsageRecord, UsageStanding
+from billing.domain.usage import Counter, CounterKey, LineMonth, SubscriberId, UsageId, UsageRecord, UsageStanding
 
 _ADD = """
 INSERT INTO usage_records (usage_id, account_id, product_id, subscriber_id, quantity, corrects_usage_id, state, reason,
@@ -32,6 +32,20 @@ SELECT u.*, c.usage_id AS replaced_by
 FROM usage_records u LEFT JOIN usage_records c ON c.corrects_usage_id = u.usage_id AND c.state = 'charged'
 """
 _FIND = f"{_SELECT} WHERE u.usage_id = ANY($1::text::text[])"
+_FIND_WITH_REPLACED = f"""
+WITH RECURSIVE chain AS (
+    SELECT usage_id, corrects_usage_id FROM usage_records WHERE usage_id = ANY($1::text::text[])
+    UNION
+    SELECT r.usage_id, r.corrects_usage_id FROM chain JOIN usage_records r ON r.usage_id = chain.corrects_usage_id)
+{_SELECT} WHERE u.usage_id IN (SELECT usage_id FROM chain)"""  # noqa: S608 - no input in it
+_CHARGED = """
+SELECT u.account_id, u.subscriber_id, u.product_id, u.month, u.charge_id
+FROM unnest($1::text::text[], $2::text::text[], $3::text::text[], $4::text::date[])
+     AS n(account_id, subscriber_id, product_id, month)
+JOIN usage_records u USING (account_id, subscriber_id, product_id, month) JOIN charges c USING (charge_id)
+WHERE c.amount_minor > (SELECT coalesce(sum(r.amount_minor), 0) FROM charge_refunds r WHERE r.charge_id = c.charge_id)
+ORDER BY u.number DESC
+"""
 _LIST = f"""{_SELECT}
 WHERE u.account_id = $1 AND u.number < $2 AND ($3::text IS NULL OR u.product_id = $3::text)
 ORDER BY u.number DESC LIMIT $4
@@ -113,6 +127,25 @@ async def find_usage(connection: AsyncConnection, usage_ids: Iterable[UsageId]) 
     return {standing.usage.usage_id: standing for standing in map(_standing, rows)}
 
 
+async def find_with_replaced(
+    connection: AsyncConnection, usage_ids: Collection[UsageId]
+) -> dict[UsageId, UsageStanding]:
+    """The same, with all that they took the place of, and what that had; without one asked for, without a query."""
+    if not usage_ids:
+        return {}
+    rows = await fetch(connection, _FIND_WITH_REPLACED, array_of_texts(sorted(usage_ids)))
+    return {standing.usage.usage_id: standing for standing in map(_standing, rows)}
+
+
+async def find_charged(connection: AsyncConnection, months: Collection[LineMonth]) -> dict[LineMonth, list[ChargeId]]:
+    """The charges of months of which something is left, newest first; without one asked for, without a query."""
+    found: dict[LineMonth, list[ChargeId]] = {}
+    if months:
+        for row in await fetch(connection, _CHARGED, *_line_columns(sorted(months))):
+            found.setdefault(LineMonth(*row[:4]), []).append(ChargeId(row["charge_id"]))
+    return found
+
+
 async def list_usage(
     connection: AsyncConnection, wanted: UsageFilter, *, before: int | None, limit: int
 ) -> list[Numbered]:
@@ -155,12 +188,15 @@ async def close_month(connection: AsyncConnection, month: date, closed_at: datet
 
 
 def _columns(keys: Sequence[CounterKey]) -> list[str]:
+    return [*_line_columns(keys), array_of_numbers([key.price_version for key in keys])]
+
+
+def _line_columns(keys: Sequence[CounterKey] | Sequence[LineMonth]) -> list[str]:
     return [
         array_of_texts([key.account_id for key in keys]),
         array_of_texts([key.subscriber_id for key in keys]),
         array_of_texts([key.product_id for key in keys]),
         array_of_texts([key.month.isoformat() for key in keys]),
-        array_of_numbers([key.price_version for key in keys]),
     ]
 
 

@@ -26,8 +26,10 @@ from billing.store.usage import (
     UsageFilter,
     add_usage,
     closed_months,
+    find_charged,
     find_counters,
     find_usage,
+    find_with_replaced,
     list_usage,
     put_counters,
 )
@@ -36,7 +38,7 @@ from billing.use_cases.movement import apply_movements, lock_accounts
 from billing.use_cases.payer import choose_payers
 from billing.use_cases.rating import price_book
 from billing.use_cases.refund_charge import Refunded, keep_refunds
-from billing.use_cases.usage_batch import Decided, Scene, UsageBatch, counted_under, month_of, versions_of
+from billing.use_cases.usage_batch import Decided, Scene, UsageBatch, month_of, months_turned, priced_under, versions_of
 
 
 class Used(NamedTuple):
@@ -66,7 +68,11 @@ async def record_usage(
         await _keep(transaction, decided, {})
         return [Used(decided[0].standing)]
     moved = [[each for each in of_one if isinstance(each, Moved)] for of_one in booked]
-    refunds = [Refunded(each.refund, of_one[0]) for each, of_one in zip(decided, moved, strict=True) if each.refund]
+    refunds = [
+        Refunded(*each)
+        for one, of_one in zip(decided, moved, strict=True)
+        for each in zip(one.refunds, of_one, strict=False)
+    ]
     await keep_refunds(transaction, refunds)
     await _keep(transaction, decided, batch.counters.changed)
     done = iter(
@@ -98,25 +104,31 @@ async def _scene(
     connection: Connection, wanted: Sequence[UsageRecord], accounts: Mapping[AccountId, Account], calendar: Calendar
 ) -> Scene:
     """What the records' outcome hangs on, read behind the locks of their accounts."""
-    known = await find_usage(
-        connection, {each.usage_id for each in wanted} | {u.corrects for u in wanted if u.corrects}
-    )
+    replaced = await find_with_replaced(connection, {each.corrects for each in wanted if each.corrects})
+    known = await find_usage(connection, {each.usage_id for each in wanted}) | replaced
     rated = [each for each in wanted if each.account_id in accounts]
     asked = {(each.product_id, accounts[each.account_id].currency, each.occurred_at) for each in rated}
     book = await price_book(connection, asked)
-    corrected = [known[each.corrects] for each in rated if each.corrects in known]
-    keys = {each.counted for each in corrected if each.counted}
-    keys |= {key for each in rated if (key := counted_under(each, accounts[each.account_id], book, calendar))}
+    priced = {each: found for each in rated if (found := priced_under(each, accounts[each.account_id], book, calendar))}
+    corrected = [replaced[each.corrects] for each in rated if each.corrects in replaced]
+    keys = {each.counted for each in corrected if each.counted} | {each.key for each in priced.values()}
+    counters = await find_counters(connection, keys)
+    months = {each.counted.line_month for each in replaced.values() if each.counted}
+    months |= {found.key.line_month for each, found in priced.items() if each.corrects}
+    charged = await find_charged(connection, months | months_turned(priced.values(), counters))
+    behind = {charge_id for charges in charged.values() for charge_id in charges}
+    behind |= {each.charge_id for each in replaced.values() if each.charge_id}
     return Scene(
         accounts=accounts,
         known=known,
         book=book,
         versions=await prices_of(connection, versions_of(corrected)),
-        counters=await find_counters(connection, keys),
+        counters=counters,
         spendable_minor=await spendable_minor(
             connection, {each.account_id for each in rated if not accounts[each.account_id].has_payers}
         ),
-        charges=await charges_taken(connection, [each.charge_id for each in corrected if each.charge_id]),
+        charges=await charges_taken(connection, behind),
+        charged=charged,
         closed=await closed_months(connection, {month_of(each, calendar) for each in wanted}),
     )
 

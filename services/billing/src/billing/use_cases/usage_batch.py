@@ -1,6 +1,7 @@
 """What a batch of usage records comes to, worked out in its order before anything is booked; nothing is read here."""
 
-from collections.abc import Collection, Iterable, Mapping
+from collections import Counter as Tally
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from typing import NamedTuple
@@ -8,14 +9,13 @@ from typing import NamedTuple
 from chassis.calendar import Calendar
 from chassis.errors import Refusal
 from chassis.ids import new_id
-from chassis.money import Money
 
 from billing.domain.account import Account, account_not_found
 from billing.domain.charge_refund import ChargeTaken, Refunding
 from billing.domain.ids import AccountId, ChargeId
-from billing.domain.movement import Billing, Credit, Debit, Movement, MovementKind, insufficient_balance
+from billing.domain.movement import Debit, Movement, MovementKind, insufficient_balance
 from billing.domain.payer import Bearing
-from billing.domain.price import Price
+from billing.domain.price import Price, TierMode, tier_of
 from billing.domain.product import Product, ProductKind
 from billing.domain.rating import reckon_usage
 from billing.domain.reckoning import Reckoned
@@ -24,6 +24,7 @@ from billing.domain.usage import (
     CounterKey,
     CounterMove,
     Counters,
+    LineMonth,
     Priced,
     UsageId,
     UsageRecord,
@@ -38,7 +39,9 @@ from billing.use_cases.rating import PriceBook
 @dataclass(frozen=True, slots=True)
 class Scene:
     """What is known behind the locks: `spendable_minor` has no say over accounts that others pay for, which are not in
-    it; `versions` and `charges` are the prices and the charges of records that are corrected."""
+    it. `known` has what corrected records replaced in their turn, `versions` has their prices; `charged` are charges of
+    months that may come to less, newest first, and `charges` has these and those of the records that are corrected.
+    """
 
     accounts: Mapping[AccountId, Account]
     known: Mapping[UsageId, UsageStanding]
@@ -47,17 +50,17 @@ class Scene:
     counters: Mapping[CounterKey, Counter]
     spendable_minor: Mapping[AccountId, int]
     charges: Mapping[ChargeId, ChargeTaken]
+    charged: Mapping[LineMonth, Sequence[ChargeId]]
     closed: Collection[date]
 
 
 class Decided(NamedTuple):
-    """A record that is new: how it stands, what books its cost or gives it back, and how its charge came about. What a
-    correction gives back beyond the charge of the record that it corrects is the last movement."""
+    """A record that is new: how it stands, what books its cost or gives it back, and how its charge came about."""
 
     standing: UsageStanding
     month: date
     movements: tuple[Movement, ...] = ()
-    refund: Refunding | None = None
+    refunds: tuple[Refunding, ...] = ()
     reckoned: Reckoned | None = None
     bearing: Bearing | None = None
 
@@ -70,7 +73,7 @@ class Decided(NamedTuple):
     @property
     def recorded(self) -> Recorded:
         """The record as it is kept."""
-        return Recorded(self.standing, self.month, self.refund.refund_id if self.refund else None)
+        return Recorded(self.standing, self.month, self.refunds[0].refund_id if self.refunds else None)
 
     def rejected(self, refusal: Refusal) -> "Decided":
         """What comes of it when the ledger refuses its charge."""
@@ -95,6 +98,7 @@ class UsageBatch:
         self._known = dict(scene.known)
         self._left_minor = dict(scene.spendable_minor)
         self._charges = dict(scene.charges)
+        self._taken = {month: list(charges) for month, charges in scene.charged.items()}
         acting = {
             Version(price.product_id, price.currency, price.version): price for price in scene.book.prices.values()
         }
@@ -144,7 +148,7 @@ class UsageBatch:
         if rated.cost_minor > 0:
             return self._charged(standing, rated, account, month)
         if rated.cost_minor < 0:
-            return self._given_back(standing, original, account, month)
+            return self._given_back(standing, original, account)
         return Decided(standing, month)
 
     def _account(self, account_id: AccountId) -> Account:
@@ -196,51 +200,70 @@ class UsageBatch:
             order_id="",
             occurred_at=usage.occurred_at,
         )
+        if standing.counted is not None:
+            self._taken.setdefault(standing.counted.line_month, []).insert(0, charge_id)
         reckoned = _reckoned(charge_id, usage, rated)
         bearing = Bearing(usage.account_id, rated.cost_minor, rated.product.family, usage.occurred_at)
         standing = replace(standing, charge_id=charge_id)
         return Decided(standing, month, (movement,), reckoned=reckoned, bearing=bearing)
 
-    def _given_back(
-        self, standing: UsageStanding, original: UsageStanding | None, account: Account, month: date
-    ) -> Decided:
-        """What goes back, of the charge of the record that is corrected as far as that goes, and the rest as cash."""
-        usage, reason = standing.usage, f"usage {standing.usage.usage_id}"
-        back_minor = 0 if standing.amount is None else -standing.amount.minor_units
-        charge = self._charges.get(original.charge_id) if original is not None and original.charge_id else None
-        of_charge = min(back_minor, charge.left_minor) if charge is not None else 0
-        movements: list[Movement] = []
-        refund = None
-        if charge is not None and of_charge:
-            refund = Refunding(new_id(), charge, account.money(of_charge), reason, usage.occurred_at)
-            movements.append(refund.movement())
-            given_back = charge.refunded_minor + of_charge
-            self._charges[charge.charge_id] = charge._replace(refunded_minor=given_back)
-        if back_minor > of_charge:
-            movements.append(_as_cash(usage, account.money(back_minor - of_charge), reason))
-        return Decided(standing, month, tuple(movements), refund)
+    def _given_back(self, standing: UsageStanding, original: UsageStanding | None, account: Account) -> Decided:
+        """What goes back to what had paid: first of the charges of the record that is corrected and of those that it
+        had replaced, then of others of its month, newest first. What is not left of these was given back already."""
+        assert standing.counted is not None, "only what counts gives back"
+        assert standing.amount is not None, "only what is rated gives back"
+        usage, back_minor = standing.usage, -standing.amount.minor_units
+        refunds = []
+        for charge_id in self._behind(standing, original):
+            charge = self._charges[charge_id]
+            if part_minor := min(back_minor, charge.left_minor):
+                part, reason = account.money(part_minor), f"usage {usage.usage_id}"
+                refunds.append(Refunding(new_id(), charge, part, reason, usage.occurred_at))
+                self._charges[charge_id] = charge._replace(refunded_minor=charge.refunded_minor + part_minor)
+                back_minor -= part_minor
+        movements = tuple(refund.movement() for refund in refunds)
+        return Decided(standing, standing.counted.month, movements, tuple(refunds))
+
+    def _behind(self, standing: UsageStanding, original: UsageStanding | None) -> Iterable[ChargeId]:
+        """The charges that may be given back of, in their order."""
+        replaced = list(self._replaced(original))
+        found = [each.charge_id for each in replaced if each.charge_id]
+        for month in dict.fromkeys(each.counted.line_month for each in (standing, *replaced) if each.counted):
+            found += self._taken.get(month, ())
+        return dict.fromkeys(found)
+
+    def _replaced(self, original: UsageStanding | None) -> Iterator[UsageStanding]:
+        """The record that is corrected, what that had replaced, and so on."""
+        while original is not None:
+            yield original
+            before = original.usage.corrects
+            original = None if before is None else self._known.get(before)
 
 
-def _as_cash(usage: UsageRecord, amount: Money, reason: str) -> Movement:
-    return Movement(
-        identity=new_id(),
-        account_id=usage.account_id,
-        kind=MovementKind.CHARGE_REFUND,
-        act=Credit(amount),
-        note=reason,
-        occurred_at=usage.occurred_at,
-        billing=Billing.CREDIT,
-        about={"usage_id": usage.usage_id},
-    )
-
-
-def counted_under(usage: UsageRecord, account: Account, book: PriceBook, calendar: Calendar) -> CounterKey | None:
+def priced_under(usage: UsageRecord, account: Account, book: PriceBook, calendar: Calendar) -> Priced | None:
     """Where the units of a record would count; None where its product has no price then."""
     price = book.prices.get(Wanted(usage.product_id, account.currency, usage.occurred_at))
     if price is None:
         return None
     month = month_of(usage, calendar)
-    return CounterKey(usage.account_id, usage.subscriber_id, usage.product_id, month, price.version)
+    key = CounterKey(usage.account_id, usage.subscriber_id, usage.product_id, month, price.version)
+    return Priced(key, price, usage.quantity)
+
+
+def months_turned(coming: Iterable[Priced], counters: Mapping[CounterKey, Counter]) -> set[LineMonth]:
+    """The months that may come to less by more units: where all are charged at the price of the tier that they reach,
+    and they reach another."""
+    units: Tally[CounterKey] = Tally()
+    prices: dict[CounterKey, Price] = {}
+    for each in coming:
+        if each.price.tier_mode is TierMode.VOLUME and each.key in counters:
+            units[each.key] += each.quantity
+            prices[each.key] = each.price
+    return {
+        key.line_month
+        for key, price in prices.items()
+        if tier_of(price.tiers, counters[key].quantity) != tier_of(price.tiers, counters[key].quantity + units[key])
+    }
 
 
 def versions_of(standings: Iterable[UsageStanding]) -> set[Version]:
