@@ -68,11 +68,11 @@ async def tamper(fresh: Database, *statements: str) -> None:
     await owner.dispose()
 
 
-async def taken_in(work: Work, *records: ProviderRecord, channel: str = "sandbox", last: bool = True) -> int:
+async def taken_in(work: Work, *records: ProviderRecord, day: date = TODAY, last: bool = True) -> int:
     """Takes in a provider's file."""
 
     async def act(transaction: Transaction) -> int:
-        return await import_records(transaction, ImportRecords(channel=channel, day=TODAY, records=records, last=last))
+        return await import_records(transaction, ImportRecords(channel="sandbox", day=day, records=records, last=last))
 
     return await work.run(act)
 
@@ -197,6 +197,47 @@ async def test_payments_are_compared_with_their_providers_files(work: Work, fres
         (DifferenceKind.PAYMENT_MISSING_HERE, "sandbox r-theirs", None, 70),
         (DifferenceKind.PAYMENT_MISSING_THERE, "p-only", 100, None),
     }
+
+
+def _refund(refund_id: str, amount: int, at: str) -> str:
+    return f"""
+        INSERT INTO payment_refunds (refund_id, payment_id, amount_minor, reason, state, hold_id, transaction_id,
+                                     requested_at, settled_at, recorded_at)
+        VALUES ('{refund_id}', 'p-1', {amount}, 'why', 'succeeded', 'h-{refund_id}', 't-{refund_id}', '{at}', '{at}',
+                '{at}')"""
+
+
+async def test_what_went_back_in_parts_agrees_day_by_day_and_is_missed_where_it_has_no_line(
+    work: Work, fresh: Database
+) -> None:
+    await books(work)
+    await Billing(work).move(replace(recharge(1), occurred_at=START + DAY))
+    await close(work, START + 2 * DAY)
+    tomorrow = TODAY + timedelta(days=1)
+    paid = _payment("p-1", "r-1", "succeeded", "recharge:one")
+    await tamper(fresh, _booked("recharge:one"), paid, _refund("f-1", 30, "2026-03-01T13:00:00Z"))
+    await tamper(fresh, _refund("f-2", 20, "2026-03-02T09:00:00Z"))
+
+    def line(amount: int, kind: RecordKind) -> ProviderRecord:
+        return ProviderRecord("r-1", kind, Money(amount, "CNY"), OCCURRED_AT)
+
+    await taken_in(work, line(100, RecordKind.PAYMENT), line(-30, RecordKind.REFUND))
+    assert (await reconcile(work)).differences == 0, "of the two parts one had gone back by the end of the day"
+    assert (await reconcile(work, tomorrow)).differences == 0, "the file of the second day has not come"
+    await taken_in(work, day=tomorrow)
+    await reconcile(work, tomorrow)
+    assert [(each.kind, each.reference, _minor(each.here), _minor(each.there)) for each in await found(work)] == [
+        (DifferenceKind.AMOUNT_DIFFERS, "p-1", -50, -30)
+    ]
+
+
+async def test_what_went_back_around_midnight_may_be_in_the_file_of_the_day_before(work: Work, fresh: Database) -> None:
+    await books(work)
+    paid = _payment("p-1", "r-1", "succeeded", "recharge:one")
+    await tamper(fresh, _booked("recharge:one"), paid, _refund("f-1", 30, "2026-03-02T00:00:01Z"))
+    payment = ProviderRecord("r-1", RecordKind.PAYMENT, Money(100, "CNY"), OCCURRED_AT)
+    await taken_in(work, payment, payment._replace(kind=RecordKind.REFUND, amount=Money(-30, "CNY")))
+    assert (await reconcile(work)).differences == 0
 
 
 async def test_many_who_reconcile_at_once_find_each_difference_once(work: Work, fresh: Database) -> None:

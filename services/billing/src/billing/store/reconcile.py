@@ -95,23 +95,37 @@ SELECT 'state_differs', p.payment_id, p.amount_minor, NULL, p.currency FROM paym
 WHERE p.settled_at >= $1 AND p.settled_at < $2 AND p.state = 'succeeded'
   AND NOT EXISTS (SELECT FROM ledger_transactions t WHERE t.source = p.transaction_id)"""
 
-# The lines of the day's files, against the payments of their numbers. What went back is compared as a sum of all that
-# the provider said by the end of the day's file, for it may come in parts.
+# The lines of the day's files, against the payments of their numbers; and, where a file is complete, what went back
+# here on the day and has no line. What went back is compared as a sum, for it may come in parts: up to the end of the
+# day on both sides, or all that is known by now, because around midnight the two may name different days.
 _RECORDS = """
 WITH lines AS (
-    SELECT DISTINCT channel, provider_reference, kind FROM provider_records WHERE day = $1),
+    SELECT channel, provider_reference, kind FROM provider_records WHERE day = $1
+    UNION
+    SELECT p.channel, p.provider_reference, back.kind
+    FROM (SELECT payment_id, 'refund' AS kind FROM payment_refunds
+          WHERE state = 'succeeded' AND settled_at >= $2 AND settled_at < $3
+          UNION SELECT payment_id, 'chargeback' FROM payment_chargebacks
+          WHERE occurred_at >= $2 AND occurred_at < $3) AS back
+    JOIN payments p USING (payment_id) JOIN provider_files f ON f.channel = p.channel AND f.day = $1
+    WHERE p.provider_reference IS NOT NULL),
 found AS (
-    SELECT l.*, r.amount_minor, r.currency, p.payment_id, p.amount_minor AS paid_minor, p.currency AS paid_currency,
-           p.state, CASE l.kind
-               WHEN 'refund' THEN (SELECT -coalesce(sum(b.amount_minor), 0)::bigint FROM payment_refunds b
-                                   WHERE b.payment_id = p.payment_id AND b.state = 'succeeded')
-               WHEN 'chargeback' THEN (SELECT -coalesce(sum(b.amount_minor), 0)::bigint FROM payment_chargebacks b
-                                       WHERE b.payment_id = p.payment_id) END AS back_minor
+    SELECT l.*, coalesce(r.amount_minor, 0) AS amount_minor, coalesce(r.currency, p.currency) AS currency, r.by_now,
+           p.payment_id, p.amount_minor AS paid_minor, p.currency AS paid_currency, p.state,
+           back.by_day AS back_minor, back.by_now AS back_by_now
     FROM lines l
     CROSS JOIN LATERAL (
-        SELECT sum(amount_minor)::bigint AS amount_minor, min(currency) AS currency FROM provider_records
-        WHERE channel = l.channel AND provider_reference = l.provider_reference AND kind = l.kind AND day <= $1) AS r
-    LEFT JOIN payments p ON p.channel = l.channel AND p.provider_reference = l.provider_reference),
+        SELECT (sum(amount_minor) FILTER (WHERE day <= $1))::bigint AS amount_minor, min(currency) AS currency,
+               coalesce(sum(amount_minor), 0)::bigint AS by_now FROM provider_records
+        WHERE channel = l.channel AND provider_reference = l.provider_reference AND kind = l.kind) AS r
+    LEFT JOIN payments p ON p.channel = l.channel AND p.provider_reference = l.provider_reference
+    CROSS JOIN LATERAL (
+        SELECT -coalesce(sum(b.amount_minor) FILTER (WHERE b.at < $3), 0)::bigint AS by_day,
+               -coalesce(sum(b.amount_minor), 0)::bigint AS by_now
+        FROM (SELECT amount_minor, settled_at AS at FROM payment_refunds
+              WHERE payment_id = p.payment_id AND state = 'succeeded' AND l.kind = 'refund'
+              UNION ALL SELECT amount_minor, occurred_at FROM payment_chargebacks
+              WHERE payment_id = p.payment_id AND l.kind = 'chargeback') AS b) AS back),
 differing AS (
     SELECT 'payment_missing_here' AS what, channel || ' ' || provider_reference AS reference,
            NULL::bigint AS here_minor, amount_minor AS there_minor, NULL::text AS here_currency,
@@ -127,7 +141,7 @@ differing AS (
     UNION ALL
     SELECT 'amount_differs', payment_id, back_minor, amount_minor, paid_currency, currency
     FROM found WHERE kind <> 'payment' AND payment_id IS NOT NULL
-      AND (back_minor, paid_currency) <> (amount_minor, currency))
+      AND (paid_currency <> currency OR (back_minor <> amount_minor AND back_by_now <> by_now)))
 SELECT (SELECT count(*) FROM found) AS compared, d.* FROM (SELECT) AS one LEFT JOIN differing d ON true"""
 
 # A file that is not complete says nothing of what it has not. A provider may have put a payment of around midnight into
@@ -165,9 +179,9 @@ async def find_unbooked(connection: AsyncConnection, day: BookDay) -> list[Diffe
     return [_difference(row, day.day) for row in await fetch(connection, _UNBOOKED, *day.span)]
 
 
-async def compare_records(connection: AsyncConnection, day: date) -> Compared:
-    """The lines of the providers' files of the day, against payments."""
-    return _compared(await fetch(connection, _RECORDS, day), day)
+async def compare_records(connection: AsyncConnection, day: BookDay) -> Compared:
+    """The lines of the providers' files of the day, against payments; and what went back here, against these files."""
+    return _compared(await fetch(connection, _RECORDS, day.day, *day.span), day.day)
 
 
 async def compare_payments(connection: AsyncConnection, day: BookDay) -> list[Difference]:

@@ -45,7 +45,7 @@ async def reconcile_day(transaction: Transaction, day: date) -> Reconciled:
         compared += part.compared
         found += part.differences
         portion = await next_portion(connection, closed, portion.last)
-    records = await compare_records(connection, day)
+    records = await compare_records(connection, closed)
     found += records.differences
     found += await find_unbooked(connection, closed)
     found += await compare_payments(connection, closed)
