@@ -3,6 +3,7 @@
 import asyncio
 from collections import Counter
 from datetime import timedelta
+from functools import partial
 
 import pytest
 from billing.domain.bill import Bill, BillAlreadyPaid, BillClosed, BillKind, BillState
@@ -22,11 +23,14 @@ from billing.domain.movement import (
 from billing.domain.movement import (
     Billing as BillingOf,
 )
+from billing.domain.payment import PaymentOrigin, Report, ReportType
 from billing.domain.plan import BillCycle
 from billing.domain.threshold import CrossingCause
 from billing.store.bill import BillFilter
 from billing.use_cases.bill import bills_page
+from billing.use_cases.callback import take_report
 from billing.use_cases.movement import apply_movements
+from billing.use_cases.payment import CreatePayment, create_payment
 from billing.use_cases.plan import SetAccountPlan, set_account_plans
 from chassis.errors import Refusal
 from chassis.ids import new_id
@@ -307,3 +311,64 @@ async def test_bills_of_one_account_are_paid_in_one_batch(billing: Billing) -> N
     assert [bill.state for bill in await bills(billing)] == [BillState.PAID] * 2
     assert (await told(billing))["BillPaid"] == 2
     assert await billing.proof() == []
+
+
+async def test_what_expired_before_an_order_is_asked_for_apart_from_it_though_others_pay_as_well(
+    billing: Billing,
+) -> None:
+    parent = AccountId("parent")
+    await billing.open(opening(parent))
+    await billing.move(recharge(5_00, parent))
+    await applied(billing, movement(Credit(cny(10_00), GiftTerms(OCCURRED_AT + HOUR)), MovementKind.RECHARGE))
+    await billing.put_plan(a_plan(105_00, 150_00))
+
+    later = OCCURRED_AT + 2 * HOUR
+    order = movement(Debit(cny(30_00), (parent,)), occurred_at=later, billing=BillingOf.SUPPLEMENT)
+    await applied(billing, order)
+
+    assert [(bill.kind, bill.amount) for bill in await bills(billing)] == [
+        (BillKind.ORIGINAL, cny(50_00)),
+        (BillKind.SUPPLEMENT, cny(25_00)),
+    ]
+    assert await billing.proof() == []
+
+
+async def test_a_second_payment_of_a_bill_is_on_its_way_still_when_the_first_has_paid_it(billing: Billing) -> None:
+    await billing.put_plan(a_plan(50_00, 50_00))
+    await billing.move(charge(60_00))
+    (bill,) = await bills(billing)
+    first, _ = [await billing.work.run(partial(create_payment, wanted=payment_of(bill))) for _ in range(2)]
+    await billing.move(charge(40_00))
+
+    report = Report(
+        type=ReportType.SUCCEEDED,
+        payment_id=first.payment_id,
+        channel=first.channel,
+        reference="r-1",
+        amount=first.amount,
+        sequence=1,
+        occurred_at=OCCURRED_AT,
+    )
+    await billing.work.run(partial(take_report, report=report, calendar=CALENDAR))
+
+    assert [(bill.kind, bill.amount) for bill in await bills(billing)] == [
+        (BillKind.ORIGINAL, cny(10_00)),
+        (BillKind.SUPPLEMENT, cny(30_00)),
+    ], "of 40 missing 10 are on their way"
+    assert await billing.proof() == []
+
+
+def payment_of(bill: Bill) -> CreatePayment:
+    """A wish to pay a bill through a channel."""
+    return CreatePayment(
+        account_id=bill.account_id,
+        customer_id=None,
+        amount=None,
+        channel="sandbox",
+        redirects=True,
+        bill_id=bill.bill_id,
+        token_id=None,
+        return_url="",
+        origin=PaymentOrigin.CUSTOMER,
+        occurred_at=OCCURRED_AT,
+    )

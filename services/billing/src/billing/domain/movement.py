@@ -26,6 +26,9 @@ REGRANT_FOR = timedelta(days=30)
 
 NOTHING_MORE: Mapping[str, str] = MappingProxyType({})
 
+PAYMENT = "payment_id"
+"""What a movement is about that brings the money of a payment through a channel, or takes it back."""
+
 TAKEN_AGAIN_BY = "taken_again_by"
 """What a movement is about that only gives back what another of the same change takes again: that one's transaction. It
 brings nobody back to a threshold; the other one does, or not."""

@@ -9,7 +9,6 @@ versions, because the ledger booked them under its lock.
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from itertools import takewhile
 from typing import NamedTuple
 
 from chassis.calendar import Calendar
@@ -21,7 +20,7 @@ from billing.domain.asking import ASK_AGAIN_AFTER, Gap, bill_at, due_at, to_add,
 from billing.domain.bill import Bill, BillKind, CloseReason, PlanVersion
 from billing.domain.effects import Closed, Credited, Effect, Fell, Issued, Paid, Restored, StateChanged
 from billing.domain.ids import AccountId, BillId, TransactionId
-from billing.domain.movement import TAKEN_AGAIN_BY, Billing, Booking, Limit, Movement, Stand, due_steps
+from billing.domain.movement import PAYMENT, TAKEN_AGAIN_BY, Billing, Booking, Limit, Movement, Stand, due_steps
 from billing.domain.overdue import first_step_at
 from billing.domain.plan import BillPlan, Plans, plan_at
 from billing.domain.threshold import Crossing, CrossingCause, Step, Turn, Turned, take
@@ -36,7 +35,7 @@ class Entry(NamedTuple):
     """Something that happened to accounts, in its place in the order of booking: a movement, an expiry, another plan.
 
     `billed_minor` is what of a movement a supplement asks for, or credit notes take back. `taken_again` says that a
-    later entry takes again what this one gives back.
+    later entry takes again what this one gives back. `payment_id` names the payment through a channel that it books.
     """
 
     account_id: AccountId
@@ -48,6 +47,7 @@ class Entry(NamedTuple):
     billed_minor: int = 0
     note: str = ""
     taken_again: bool = False
+    payment_id: str | None = None
 
 
 def entry_of(
@@ -67,6 +67,7 @@ def entry_of(
         billed_minor=own if movement.billed_minor is None else movement.billed_minor,
         note=movement.note,
         taken_again=TAKEN_AGAIN_BY in movement.about,
+        payment_id=movement.about.get(PAYMENT),
     )
 
 
@@ -87,7 +88,9 @@ def stand_after(
 @dataclass(slots=True)
 class Tab:
     """What is asked of an account, and what is on its way: read behind its lock, and kept up as a batch goes along.
-    `settled_up` is the bill that was the last to be asked for, once it is paid or taken back and the stay goes on.
+    `pending_of` is what else is on its way for documents that are open when it is read: once one is asked for no more,
+    it comes all the same. `settled_up` is the bill that was the last to be asked for, once it is paid or taken
+    back and the stay goes on.
     """
 
     account: Account
@@ -95,12 +98,15 @@ class Tab:
     last_issued_at: datetime | None = None
     pending_minor: int = 0
     cycles_minor: int = 0
+    pending_of: Mapping[BillId, int] = field(default_factory=dict, init=False)
     settled_up: Bill | None = field(default=None, init=False)
 
     @property
     def on_its_way(self) -> int:
-        """Pending payments, and what open bills ask for."""
-        return self.pending_minor + sum(bill.remaining.minor_units for bill in self.documents)
+        """Pending payments, and what open bills ask for; payments of these are a part of it."""
+        asked = {bill.bill_id: bill.remaining.minor_units for bill in self.documents}
+        left = sum(minor_units for bill_id, minor_units in self.pending_of.items() if bill_id not in asked)
+        return self.pending_minor + left + sum(asked.values())
 
     def gap(self, crossing: Crossing, step: Step) -> Gap:
         """How the account stands after a step."""
@@ -148,6 +154,21 @@ def concerned(
     return found
 
 
+def _expired_before(turns: Iterable[Turned]) -> tuple[list[Turned], list[Turned]]:
+    """What expired of each account before the movement reached it, and all the rest. The versions by which turns are in
+    order are those of each account: between accounts they say nothing."""
+    expired: list[Turned] = []
+    rest: list[Turned] = []
+    moved: set[AccountId] = set()
+    for each in turns:
+        if each.step.cause is CrossingCause.EXPIRY and each.step.account_id not in moved:
+            expired.append(each)
+        else:
+            moved.add(each.step.account_id)
+            rest.append(each)
+    return expired, rest
+
+
 class Settlement:
     """Decides, entry after entry, what becomes of the bills of the accounts concerned.
 
@@ -171,7 +192,7 @@ class Settlement:
         if touched.isdisjoint(self._tabs):
             return
         asked = {bill.bill_id for each in touched & self._tabs.keys() for bill in self._tabs[each].documents}
-        expired = tuple(takewhile(lambda each: each.step.cause is CrossingCause.EXPIRY, turns))
+        expired, own = _expired_before(turns)
         yield from self._turned(entry, expired)
         if entry.settles is not None:
             yield from self._paid(entry, entry.settles)
@@ -179,7 +200,7 @@ class Settlement:
         if tab is not None and entry.billing is Billing.CREDIT:
             yield from self._credited(entry, tab, turns)
         stood = tab.account.crossing if tab is not None else None
-        yield from self._turned(entry, turns[len(expired) :])
+        yield from self._turned(entry, own)
         if tab is not None and tab.account.crossing is not None:
             if entry.billing is Billing.SUPPLEMENT and stood is not None:
                 yield from self._supplement(entry, tab, turns)

@@ -8,7 +8,7 @@ from chassis.money import Money
 
 from billing.domain.bill import Bill, BillState
 from billing.domain.ids import AccountId, CustomerId
-from billing.domain.movement import NOTHING_MORE, Credit, Debit, Movement, MovementKind, check_occurred_at
+from billing.domain.movement import NOTHING_MORE, PAYMENT, Credit, Debit, Movement, MovementKind, check_occurred_at
 from billing.domain.payment import Payment
 
 
@@ -116,7 +116,7 @@ def bill_payment(bill: Bill, *, customer_id: CustomerId | None, channel: str, oc
 def payment_in(payment: Payment, bill: Bill | None, *, occurred_at: datetime) -> Movement:
     """What puts the money of a payment in: the payment of its bill while that is open and asks for so much, else a
     recharge. Nothing is refused to a provider that has the customer's money."""
-    about = {"payment_id": payment.payment_id}
+    about = {PAYMENT: payment.payment_id}
     if bill is not None and bill.state is BillState.OPEN and bill.remaining == payment.amount:
         paid = bill_payment(bill, customer_id=None, channel=payment.channel, occurred_at=occurred_at)
         return paid._replace(about=about)

@@ -9,7 +9,8 @@ from chassis.money import Money
 from sqlalchemy import ARRAY, Row, Text, any_, bindparam, insert, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from billing.domain.ids import AccountId, CustomerId
+from billing.domain.bill import Bill
+from billing.domain.ids import AccountId, BillId, CustomerId
 from billing.domain.payment import (
     Chargeback,
     Payment,
@@ -30,6 +31,12 @@ FROM payments p LEFT JOIN bill_payments paid USING (bill_id) LEFT JOIN bill_clos
 WHERE p.account_id = ANY(CAST(:account_ids AS text[])) AND p.state IN ('requested', 'pending')
   AND (p.bill_id IS NULL OR paid.bill_id IS NOT NULL OR closed.bill_id IS NOT NULL)
 GROUP BY p.account_id
+""")
+_PENDING_OF_BILLS = text("""
+SELECT bill_id, sum(amount_minor)::bigint AS pending_minor FROM payments
+WHERE account_id = ANY(CAST(:account_ids AS text[])) AND state IN ('requested', 'pending')
+  AND bill_id = ANY(CAST(:bill_ids AS text[])) AND payment_id <> ALL(CAST(:coming_in AS text[]))
+GROUP BY bill_id
 """)
 _SELECT = select(PAYMENTS)
 _FIND = _SELECT.where(PAYMENTS.c.payment_id == any_(bindparam("payment_ids", type_=ARRAY(Text))))
@@ -88,6 +95,19 @@ async def pending_sums(connection: AsyncConnection, account_ids: Iterable[Accoun
     nothing on its way are left out."""
     rows = await connection.execute(_PENDING_SUMS, {"account_ids": sorted(set(account_ids))})
     return {AccountId(account_id): pending_minor for account_id, pending_minor in rows}
+
+
+async def pending_of_bills(
+    connection: AsyncConnection, bills: Iterable[Bill], *, coming_in: Iterable[str]
+) -> dict[BillId, int]:
+    """What is on its way for bills, in minor units, but for payments that come in now; without a bill, without a
+    query."""
+    asked = {bill.bill_id: bill.account_id for bill in bills}
+    if not asked:
+        return {}
+    names = {"account_ids": sorted(set(asked.values())), "bill_ids": sorted(asked), "coming_in": list(coming_in)}
+    rows = await connection.execute(_PENDING_OF_BILLS, names)
+    return {BillId(bill_id): pending_minor for bill_id, pending_minor in rows}
 
 
 async def add_payments(

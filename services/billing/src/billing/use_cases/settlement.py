@@ -32,7 +32,7 @@ from billing.domain.threshold import Turn, Turned
 from billing.store import Connection
 from billing.store.account import set_stays
 from billing.store.bill import add_bills, add_closures, add_payments, draw_bill_numbers, last_originals, open_bills
-from billing.store.payment import pending_sums
+from billing.store.payment import pending_of_bills, pending_sums
 from billing.store.plan import plans_since
 from billing.store.standing import add_states
 from billing.store.subscription import cycle_sums
@@ -64,7 +64,10 @@ async def settle(
     if not affected:
         return [Settled(turned) for turned in turns]
     wanted = [accounts[account_id] for account_id in sorted(affected)]
-    tabs = await open_tabs(connection, wanted, plans=plans, calendar=calendar, asks=_asks(entries, turns))
+    asks = _asks(entries, turns)
+    tabs = await open_tabs(connection, wanted, plans=plans, calendar=calendar, asks=asks)
+    if asks:
+        await _read_pending_of(connection, tabs.values(), entries)
     found = Settlement(tabs, plans, calendar, new_bill_id).settle(entries, turns)
     effects = await append_effects(transaction, tabs, found)
     return [Settled(turned, each) for turned, each in zip(turns, effects, strict=True)]
@@ -119,6 +122,17 @@ def tell(transaction: Transaction, effects: Iterable[Effect]) -> None:
     """Tells what effects did."""
     for effect in effects:
         transaction.emit(fact_of(effect))
+
+
+async def _read_pending_of(connection: Connection, tabs: Collection[Tab], entries: Sequence[Entry]) -> None:
+    """What is on its way for open bills, but for what the entries book: it still comes if they close these bills."""
+    coming_in = [entry.payment_id for entry in entries if entry.payment_id is not None]
+    bills = [bill for tab in tabs for bill in tab.documents]
+    pending_of = await pending_of_bills(connection, bills, coming_in=coming_in)
+    for tab in tabs:
+        tab.pending_of = {
+            bill.bill_id: pending_of[bill.bill_id] for bill in tab.documents if bill.bill_id in pending_of
+        }
 
 
 def new_bill_id() -> BillId:
