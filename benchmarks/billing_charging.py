@@ -9,7 +9,6 @@ database beside. Charged one by one, the calls are spread over 2,000 accounts, o
 import itertools
 from datetime import UTC, datetime
 from functools import partial
-from statistics import median
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -45,35 +44,16 @@ from touchstone.billing.v1 import charging_service_pb2 as pb
 from touchstone.billing.v1 import charging_service_pb2_grpc as charging_grpc
 from touchstone.common.v1 import common_pb2
 
-from benchmarks.serving import (
-    IN_FLIGHT,
-    Call,
-    Measured,
-    Servers,
-    empty_call,
-    in_turns,
-    measured,
-    migrated,
-    peak_memory_mb,
-    rate,
-    run_pgbench,
-    servers,
-    with_empty_method,
-)
+from benchmarks.serving import Call, Servers, measured, migrated, servers, with_empty_method
+from benchmarks.serving.beside import BATCH, CLIENTS, ROUND, ROUNDS, Wanted, beside_empty_method, beside_pgbench
 from benchmarks.serving.statements import CLIENT, NUMBER, naming, script_of, written_down
 
 ACCOUNTS = 2_000
-BATCH = 100
-BATCHES_IN_FLIGHT = 4
-PGBENCH_CLIENTS = 8
-ROUNDS = 3
-ROUND_SECONDS = 5
 CHARGED, PAID_IN = 10, 10**9
 JANUARY = datetime(2026, 1, 1, tzinfo=UTC)
 AT = to_proto(JANUARY)
 PLAN = PlanId("basic")
 SCOPES = ("billing.write", "billing.read", "billing.charge", "billing.admin")
-ROUND = "R#"
 # Counters of the sample that pgbench's variables stand for.
 VERSION, BALANCE = 700_000_007, 900_000_000_009
 _STAND = text("UPDATE ledger_accounts SET version = :version, balance = :balance WHERE id LIKE :id")
@@ -88,46 +68,16 @@ def run() -> list[dict[str, object]]:
 async def _compare(among: Servers) -> list[dict[str, object]]:
     async with measured(among, __file__, "billing", SCOPES) as service:
         await open_accounts(service.channel, ACCOUNTS)
-        calls = (empty_call(service.channel), charge_call(service.channel, ACCOUNTS), charge_call(service.channel, 1))
-        empties, spread, hot = await in_turns(calls, rounds=ROUNDS, seconds=ROUND_SECONDS)
-        beside = f"an empty method on the same server behind the same interceptors, {IN_FLIGHT} in flight"
-        unary = [
-            {
-                "name": name,
-                "value": round(found),
-                "unit": "calls/s",
-                "baseline": beside,
-                "baseline_value": round(empties),
-                "ratio": round(found / empties, 3),
-                "target": target,
-                "peak_memory_mb": peak_memory_mb(service.server.pid),
-            }
-            for name, found, target in (("billing.charge.unary64", spread, 0.5), ("billing.charge.hot", hot, 0.4))
+        spread = Wanted("billing.charge.unary64", charge_call(service.channel, ACCOUNTS), 0.5)
+        hot = Wanted("billing.charge.hot", charge_call(service.channel, 1), 0.4)
+        unary = await beside_empty_method(service, [spread, hot])
+        theirs = await migrated(among, __file__, "theirs")
+        batches = Wanted("billing.charge.batch100", batch_call(service.channel), 0.4)
+        script = await _script(theirs, among.nats.url)
+        return [
+            await beside_pgbench(among, service, batches, url=theirs.owner_url, script=script, unit="charges"),
+            *unary,
         ]
-        return [await _compare_batches(among, service), *unary]
-
-
-async def _compare_batches(among: Servers, service: Measured) -> dict[str, object]:
-    """Batches through gRPC and through pgbench, in turns."""
-    theirs = await migrated(among, __file__, "theirs")
-    script = await _script(theirs, among.nats.url)
-    call = batch_call(service.channel)
-    await rate(call, ROUND_SECONDS / 2, in_flight=BATCHES_IN_FLIGHT)
-    ours, bare = [], []
-    for number in range(ROUNDS):
-        of_round = script.replace(ROUND, str(number))
-        bare.append(run_pgbench(among, theirs.owner_url, of_round, seconds=ROUND_SECONDS, clients=PGBENCH_CLIENTS))
-        ours.append(await rate(call, ROUND_SECONDS, in_flight=BATCHES_IN_FLIGHT))
-    return {
-        "name": "billing.charge.batch100",
-        "value": round(median(ours) * BATCH),
-        "unit": "charges/s",
-        "baseline": f"pgbench -M prepared, the same statements, {PGBENCH_CLIENTS} clients",
-        "baseline_value": round(median(bare) * BATCH),
-        "ratio": round(median(ours) / median(bare), 3),
-        "target": 0.4,
-        "peak_memory_mb": peak_memory_mb(service.server.pid),
-    }
 
 
 async def _script(database: Database, nats_url: str) -> str:
@@ -135,7 +85,7 @@ async def _script(database: Database, nats_url: str) -> str:
     values: Any = {"database_url": database.owner_url, "nats_url": nats_url, "jwks": "unused", "database_pool_size": 2}
     engine = open_engine(BillingSettings(**values), "billing")
     work = Work(engine, FACTS, now=lambda: JANUARY)
-    names = [f"{number}-{client}" for number in range(ROUNDS) for client in range(PGBENCH_CLIENTS)]
+    names = [f"{number}-{client}" for number in range(ROUNDS) for client in range(CLIENTS)]
     await work.run(partial(put_bill_plan, wanted=plan_from_proto(_basic())))
     for name in [*names, f"{ROUND}-{CLIENT}"]:
         await work.run(partial(_open, name=name))

@@ -18,22 +18,12 @@ from touchstone.member.v1 import membership_service_pb2 as membership_pb
 from touchstone.member.v1 import membership_service_pb2_grpc as membership_grpc
 
 from benchmarks.member_points import AT, enrol
-from benchmarks.serving import (
-    IN_FLIGHT,
-    Call,
-    Servers,
-    empty_call,
-    in_turns,
-    measured,
-    peak_memory_mb,
-    servers,
-    with_empty_method,
-)
+from benchmarks.serving import Call, Servers, measured, servers, with_empty_method
+from benchmarks.serving.beside import Wanted, beside_empty_method
 
 CUSTOMERS = 10_000
 ROUNDS = 5
 ROUND_SECONDS = 4.0
-TARGET = 0.5
 SCOPES = ("member.read", "member.write", "member.admin")
 
 BENEFITS = [
@@ -58,25 +48,15 @@ BENEFITS = [
 def run() -> list[dict[str, object]]:
     """Measure on servers of their own."""
     with servers() as among:
-        return [uvloop.run(_compare(among))]
+        return uvloop.run(_compare(among))
 
 
-async def _compare(among: Servers) -> dict[str, object]:
+async def _compare(among: Servers) -> list[dict[str, object]]:
     async with measured(among, __file__, "member", SCOPES) as service:
         await _give_benefits(service.channel)
         await enrol(service.channel, CUSTOMERS)
-        calls = (empty_call(service.channel), await _entitlements_call(service.channel))
-        empties, told = await in_turns(calls, rounds=ROUNDS, seconds=ROUND_SECONDS)
-        return {
-            "name": "member.entitlements",
-            "value": round(told),
-            "unit": "calls/s",
-            "baseline": f"an empty method on the same server behind the same interceptors, {IN_FLIGHT} in flight",
-            "baseline_value": round(empties),
-            "ratio": round(told / empties, 3),
-            "target": TARGET,
-            "peak_memory_mb": peak_memory_mb(service.server.pid),
-        }
+        wanted = Wanted("member.entitlements", await _entitlements_call(service.channel), 0.5)
+        return await beside_empty_method(service, [wanted], rounds=ROUNDS, seconds=ROUND_SECONDS)
 
 
 async def _give_benefits(channel: grpc.aio.Channel) -> None:

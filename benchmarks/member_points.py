@@ -8,7 +8,6 @@ pgbench sends them, with other names and numbers, on accounts of its own in a da
 import itertools
 from datetime import UTC, datetime
 from functools import partial
-from statistics import median
 from typing import Any
 
 import grpc
@@ -39,34 +38,15 @@ from touchstone.member.v1 import membership_service_pb2_grpc as membership_grpc
 from touchstone.member.v1 import points_service_pb2 as pb
 from touchstone.member.v1 import points_service_pb2_grpc as points_grpc
 
-from benchmarks.serving import (
-    IN_FLIGHT,
-    Call,
-    Measured,
-    Servers,
-    empty_call,
-    in_turns,
-    measured,
-    migrated,
-    peak_memory_mb,
-    rate,
-    run_pgbench,
-    servers,
-    with_empty_method,
-)
+from benchmarks.serving import Call, Servers, measured, migrated, servers, with_empty_method
+from benchmarks.serving.beside import BATCH, CLIENTS, ROUND, ROUNDS, Wanted, beside_empty_method, beside_pgbench
 from benchmarks.serving.statements import CLIENT, NUMBER, naming, script_of, written_down
 
 CUSTOMERS = 2_000
-BATCH = 100
-BATCHES_IN_FLIGHT = 4
-PGBENCH_CLIENTS = 8
-ROUNDS = 3
-ROUND_SECONDS = 5
 POINTS = 10
 JANUARY = datetime(2026, 1, 1, tzinfo=UTC)
 AT = to_proto(JANUARY)
 SCOPES = ("member.write", "member.read", "points.write")
-ROUND = "R#"
 # Counters of the sample that pgbench's variables stand for.
 VERSION, BALANCE = 700_000_007, 900_000_000_009
 _PRIME = text("UPDATE ledger_accounts SET version = :version, balance = :balance, in_lots = :balance WHERE id LIKE :id")
@@ -81,42 +61,15 @@ def run() -> list[dict[str, object]]:
 async def _compare(among: Servers) -> list[dict[str, object]]:
     async with measured(among, __file__, "member", SCOPES) as service:
         await enrol(service.channel, CUSTOMERS)
-        calls = (empty_call(service.channel), earn_call(service.channel))
-        empties, earned = await in_turns(calls, rounds=ROUNDS, seconds=ROUND_SECONDS)
-        unary = {
-            "name": "member.points.unary64",
-            "value": round(earned),
-            "unit": "calls/s",
-            "baseline": f"an empty method on the same server behind the same interceptors, {IN_FLIGHT} in flight",
-            "baseline_value": round(empties),
-            "ratio": round(earned / empties, 3),
-            "target": 0.5,
-            "peak_memory_mb": peak_memory_mb(service.server.pid),
-        }
-        return [await _compare_batches(among, service), unary]
-
-
-async def _compare_batches(among: Servers, service: Measured) -> dict[str, object]:
-    """Batches through gRPC and through pgbench, in turns."""
-    theirs = await migrated(among, __file__, "theirs")
-    script = await _script(theirs, among.nats.url)
-    call = batch_call(service.channel)
-    await rate(call, ROUND_SECONDS / 2, in_flight=BATCHES_IN_FLIGHT)
-    ours, bare = [], []
-    for number in range(ROUNDS):
-        of_round = script.replace(ROUND, str(number))
-        bare.append(run_pgbench(among, theirs.owner_url, of_round, seconds=ROUND_SECONDS, clients=PGBENCH_CLIENTS))
-        ours.append(await rate(call, ROUND_SECONDS, in_flight=BATCHES_IN_FLIGHT))
-    return {
-        "name": "member.points.batch100",
-        "value": round(median(ours) * BATCH),
-        "unit": "points entries/s",
-        "baseline": f"pgbench -M prepared, the same statements, {PGBENCH_CLIENTS} clients",
-        "baseline_value": round(median(bare) * BATCH),
-        "ratio": round(median(ours) / median(bare), 3),
-        "target": 0.4,
-        "peak_memory_mb": peak_memory_mb(service.server.pid),
-    }
+        one_by_one = [Wanted("member.points.unary64", earn_call(service.channel), 0.5)]
+        unary = await beside_empty_method(service, one_by_one)
+        theirs = await migrated(among, __file__, "theirs")
+        batches = Wanted("member.points.batch100", batch_call(service.channel), 0.4)
+        script = await _script(theirs, among.nats.url)
+        return [
+            await beside_pgbench(among, service, batches, url=theirs.owner_url, script=script, unit="points entries"),
+            *unary,
+        ]
 
 
 async def _script(database: Database, nats_url: str) -> str:
@@ -125,15 +78,12 @@ async def _script(database: Database, nats_url: str) -> str:
     settings = MemberSettings(**values)
     engine = open_engine(settings, "member")
     work = Work(engine, FACTS, now=lambda: JANUARY)
-    names = [f"{number}-{client}" for number in range(ROUNDS) for client in range(PGBENCH_CLIENTS)]
+    names = [f"{number}-{client}" for number in range(ROUNDS) for client in range(CLIENTS)]
     for name in [*names, f"{ROUND}-{CLIENT}"]:
         await work.run(partial(_enrol, name=name))
     async with engine.begin() as connection:
-        primed = (
-            "UPDATE ledger_accounts SET version = :version, balance = :balance, in_lots = :balance WHERE id LIKE :id"
-        )
         values = {"version": VERSION - 1, "balance": BALANCE - POINTS, "id": f"points:m-{ROUND}-{CLIENT}-%"}
-        await connection.execute(text(primed), values)
+        await connection.execute(_PRIME, values)
     give = many(partial(earning.award_points, calendar=Calendar(settings.zone)), wire.awarded_to_proto)
     asks = [_ask(slot) for slot in range(BATCH)]
     ids = (f"e-{ROUND}-{CLIENT}-{NUMBER}-{number}" for number in itertools.count())

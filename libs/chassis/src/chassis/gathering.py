@@ -23,8 +23,7 @@ Result = TypeVar("Result", bound=Message)
 
 BATCH_MAX = 1000
 _GATHER_STEP_SECONDS = 0.001
-_GATHER_SECONDS_MAX = 0.02
-_GATHER_SHARE = 0.5
+_GATHER_SECONDS_MAX = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,9 +39,10 @@ class Gatherer(Generic[C, M]):
     """Answers the calls of one use case, a batch call in one transaction and unary calls in shared ones.
 
     One transaction is under way at a time; calls that come meanwhile wait for the next one. A lone call waits a
-    millisecond. Calls that come together wait as long as further ones come, and up to half as long as the last
-    transaction took: what they wait is little beside it, and what it costs is shared by more. Two transactions at once
-    would only divide the same calls between them, and wait for each other where they touch the same accounts.
+    millisecond. Calls that come together wait as long as further ones come, and until as many are there as were in
+    flight when the last transaction ended, but not longer than twice what it took: callers that got their answers come
+    again, and what a transaction costs is shared by more. Two transactions at once would only divide the same calls
+    between them, and wait for each other where they touch the same accounts.
     """
 
     def __init__(self, work: Work, use_case: str, act: ActMany[C, M], reply_type: type[M]) -> None:
@@ -52,6 +52,7 @@ class Gatherer(Generic[C, M]):
         self._reply_type = reply_type
         self._draining = False
         self._last_seconds = 0.0
+        self._in_flight_last = 0
         self._waiting: list[_Call[C, M]] = []
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -92,15 +93,16 @@ class Gatherer(Generic[C, M]):
                 # The events that a batch tells belong to the trace of its first call.
                 await asyncio.create_task(self._answer(batch), context=batch[0].context)
                 self._last_seconds = clock.monotonic() - began
+                self._in_flight_last = len(batch) + len(self._waiting)
         finally:
             self._draining = False
 
     async def _gather(self) -> None:
         began = clock.monotonic()
-        linger = min(self._last_seconds * _GATHER_SHARE, _GATHER_SECONDS_MAX)
+        linger = min(2 * self._last_seconds, _GATHER_SECONDS_MAX)
         seen = 0
         while len(self._waiting) < BATCH_MAX and (passed := clock.monotonic() - began) < _GATHER_SECONDS_MAX:
-            together = len(self._waiting) > 1 and passed < linger
+            together = 1 < len(self._waiting) < self._in_flight_last and passed < linger
             if not together and seen == len(self._waiting):
                 break
             seen = len(self._waiting)
