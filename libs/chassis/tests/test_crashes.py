@@ -14,7 +14,7 @@ import pytest
 from chassis.embedded import NatsServer
 from chassis.testing import Databases, Keys
 
-from libs.chassis.tests.rig import ServiceProcess, charge, number, rows
+from libs.chassis.tests.rig import ProbeProcess, charge, number, rows
 
 CLAIMED = "SELECT count(*) FROM handled_requests WHERE caller = 'boss'"
 PUBLISHED = "SELECT count(*) FROM outbox WHERE published_at IS NOT NULL"
@@ -33,9 +33,9 @@ AT_DEATH = {
 
 
 @pytest.fixture
-async def probe(database: Databases, nats: NatsServer, keys: Keys, tmp_path: Path) -> AsyncIterator[ServiceProcess]:
+async def probe(database: Databases, nats: NatsServer, keys: Keys, tmp_path: Path) -> AsyncIterator[ProbeProcess]:
     """A probe that is not started yet."""
-    made = ServiceProcess(await database("probe"), nats, keys, tmp_path)
+    made = ProbeProcess(await database("probe"), nats, keys, tmp_path, "probe")
     yield made
     await made.close()
 
@@ -49,7 +49,7 @@ async def in_stream(nats: NatsServer) -> int:
         await connection.close()
 
 
-async def expect_each_once(probe: ServiceProcess, amounts: dict[str, int]) -> None:
+async def expect_each_once(probe: ProbeProcess, amounts: dict[str, int]) -> None:
     """Sums, events and effects are those of these charges, each counted once."""
     await probe.settle()
     assert await number(probe.database, "SELECT total FROM sums") == sum(amounts.values())
@@ -62,7 +62,7 @@ async def expect_each_once(probe: ServiceProcess, amounts: dict[str, int]) -> No
 
 @pytest.mark.parametrize("how", ["alone", "gathered"])
 @pytest.mark.parametrize("point", [name for name in AT_DEATH if name.startswith("work")])
-async def test_killed_around_its_commit_a_request_has_one_effect(probe: ServiceProcess, point: str, how: str) -> None:
+async def test_killed_around_its_commit_a_request_has_one_effect(probe: ProbeProcess, point: str, how: str) -> None:
     await probe.start(f"{point}:kill@2")
     first = await probe.charge(charge(1, "r-1", how=how))
     await probe.settle()
@@ -79,7 +79,7 @@ async def test_killed_around_its_commit_a_request_has_one_effect(probe: ServiceP
 
 
 @pytest.mark.parametrize("point", [name for name in AT_DEATH if not name.startswith("work")])
-async def test_killed_on_its_way_an_event_has_one_effect(probe: ServiceProcess, point: str) -> None:
+async def test_killed_on_its_way_an_event_has_one_effect(probe: ProbeProcess, point: str) -> None:
     await probe.start(f"{point}:kill@2")
     await probe.charge(charge(1, "r-1"))
     await probe.settle()
@@ -93,7 +93,7 @@ async def test_killed_on_its_way_an_event_has_one_effect(probe: ServiceProcess, 
     await expect_each_once(probe, amounts)
 
 
-async def test_killed_at_every_point_in_turn_while_calls_go_on(probe: ServiceProcess) -> None:
+async def test_killed_at_every_point_in_turn_while_calls_go_on(probe: ProbeProcess) -> None:
     amounts: dict[str, int] = {}
     for turn, point in enumerate(AT_DEATH):
         await probe.start(f"{point}:kill@3")
@@ -111,7 +111,7 @@ async def test_killed_at_every_point_in_turn_while_calls_go_on(probe: ServicePro
     await expect_each_once(probe, amounts | extra)
 
 
-async def _repeat(probe: ServiceProcess, turn: int) -> None:
+async def _repeat(probe: ProbeProcess, turn: int) -> None:
     """One call after another until the process is gone, so that every point is passed again and again."""
     for n in range(1000):
         await probe.charge(charge(1, f"more-{turn}-{n}"))

@@ -20,6 +20,7 @@ from chassis.ids import new_id
 from chassis.outbox import Relay
 from chassis.settings import ServiceSettings
 from chassis.testing import Databases, Keys
+from chassis.testing.processes import until
 from chassis.testing.serving import Serving, serving
 from chassis.work import Transaction
 from nats.js import JetStreamContext
@@ -28,7 +29,7 @@ from sqlalchemy import text
 from touchstone.billing.v1 import billing_events_pb2, charging_service_pb2_grpc
 from touchstone.common.v1 import operations_service_pb2 as operations
 
-from libs.chassis.tests.rig import WHEN, charge, number, rows, until
+from libs.chassis.tests.rig import WHEN, charge, number, rows
 
 TYPE = "touchstone.billing.v1.AccountCharged"
 SUBJECT = f"events.{TYPE}"

@@ -12,6 +12,7 @@ from chassis.rpc.client import time_left
 from chassis.rpc.errors import RemoteRefusal, from_status
 from chassis.settings import ServiceSettings
 from chassis.testing import Keys
+from chassis.testing.processes import until
 from chassis.testing.serving import Serving, serving
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from probe import service
@@ -20,7 +21,7 @@ from touchstone.billing.v1 import charging_service_pb2 as pb
 from touchstone.billing.v1 import charging_service_pb2_grpc
 from touchstone.common.v1 import operations_service_pb2 as operations
 
-from libs.chassis.tests.rig import charge, until
+from libs.chassis.tests.rig import charge
 
 SERVING = health_pb2.HealthCheckResponse.SERVING
 NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING

@@ -13,10 +13,9 @@ from chassis.broker import Broker
 from chassis.embedded import NatsServer
 from chassis.ingest import BatchesNotEnabled, Ingest, Publication
 from chassis.settings import ServiceSettings
+from chassis.testing.processes import until
 from nats.aio.client import Client
 from nats.js.api import StreamConfig
-
-from libs.chassis.tests.rig import until
 
 
 @pytest.fixture

@@ -12,10 +12,11 @@ import httpx
 import pytest
 from chassis.embedded import NatsServer, free_port
 from chassis.testing import Databases, Keys
+from chassis.testing.processes import until
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
-from libs.chassis.tests.rig import ServiceProcess, charge, rows, until
+from libs.chassis.tests.rig import ProbeProcess, charge, rows
 
 HANDLED = "handle touchstone.billing.v1.AccountCharged"
 SECRET = "s3cret-account"
@@ -64,9 +65,9 @@ def collector() -> Iterator[Collector]:
 @pytest.fixture
 async def probe(
     database: Databases, nats: NatsServer, keys: Keys, tmp_path: Path, collector: Collector
-) -> AsyncIterator[ServiceProcess]:
+) -> AsyncIterator[ProbeProcess]:
     """The probe as a process that records every trace."""
-    made = ServiceProcess(await database("probe"), nats, keys, tmp_path)
+    made = ProbeProcess(await database("probe"), nats, keys, tmp_path, "probe")
     await made.start(
         TOUCHSTONE_TRACE_ENDPOINT=collector.endpoint,
         TOUCHSTONE_TRACE_RATIO="1",
@@ -79,7 +80,7 @@ async def probe(
 
 
 async def test_one_trace_runs_through_call_statement_outbox_and_consumer(
-    probe: ServiceProcess, collector: Collector
+    probe: ProbeProcess, collector: Collector
 ) -> None:
     await probe.charge(charge(1, "r-1", how="alone"))
     await until(lambda: collector.has(HANDLED), "the consumer's span has come")
@@ -94,7 +95,7 @@ async def test_one_trace_runs_through_call_statement_outbox_and_consumer(
     assert "INSERT" in statements
 
 
-async def test_events_of_several_traces_in_one_batch_are_linked(probe: ServiceProcess, collector: Collector) -> None:
+async def test_events_of_several_traces_in_one_batch_are_linked(probe: ProbeProcess, collector: Collector) -> None:
     async def linked() -> bool:
         await asyncio.gather(*(probe.charge(charge(1, how="alone")) for _ in range(10)))
         return any(each.name == HANDLED and each.links for each in list(collector.spans))
@@ -102,13 +103,13 @@ async def test_events_of_several_traces_in_one_batch_are_linked(probe: ServicePr
     await until(linked, "a span of a batch links to the traces of its events")
 
 
-async def test_spans_carry_no_content_of_messages(probe: ServiceProcess, collector: Collector) -> None:
+async def test_spans_carry_no_content_of_messages(probe: ProbeProcess, collector: Collector) -> None:
     await probe.charge(charge(1, "r-1", account_id=SECRET))
     await until(lambda: collector.has(HANDLED), "the consumer's span has come")
     assert SECRET not in "".join(map(str, collector.spans))
 
 
-async def test_the_metrics_page_counts_what_was_published_handled_and_put_aside(probe: ServiceProcess) -> None:
+async def test_the_metrics_page_counts_what_was_published_handled_and_put_aside(probe: ProbeProcess) -> None:
     await probe.charge_all([charge(1), charge(1)])
     await probe.charge(charge(1, account_id="poison"))
     await probe.settle()
@@ -124,7 +125,7 @@ async def test_the_metrics_page_counts_what_was_published_handled_and_put_aside(
     assert samples["rpc_server_duration_seconds_count"] > 0
 
 
-async def test_logs_are_json_with_the_trace_and_without_content(probe: ServiceProcess, collector: Collector) -> None:
+async def test_logs_are_json_with_the_trace_and_without_content(probe: ProbeProcess, collector: Collector) -> None:
     with pytest.raises(grpc.aio.AioRpcError) as broken:
         await probe.charge(charge(666, "r-1", account_id=SECRET, how="alone"))
     assert broken.value.code() is grpc.StatusCode.INTERNAL
@@ -139,7 +140,7 @@ async def test_logs_are_json_with_the_trace_and_without_content(probe: ServicePr
     assert SECRET not in log
 
 
-async def test_a_statement_that_fails_is_logged_without_its_parameters(probe: ServiceProcess) -> None:
+async def test_a_statement_that_fails_is_logged_without_its_parameters(probe: ProbeProcess) -> None:
     await probe.charge(charge(2**63 - 1, account_id=SECRET, how="alone"))
     with pytest.raises(grpc.aio.AioRpcError) as broken:
         await probe.charge(charge(2**63 - 1, account_id=SECRET, how="alone"))

@@ -1,23 +1,18 @@
 """Many at once, each in a transaction of its own: limits hold under any interleaving, and after a kill at any point."""
 
 import asyncio
-import os
 import random
-import sys
 from collections.abc import AsyncIterator, Awaitable, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import grpc
 import pytest
-from chassis import clock
 from chassis.database import async_url
-from chassis.embedded import Child, Launch, NatsServer, free_port
-from chassis.embedded.databases import Database
+from chassis.embedded import NatsServer
 from chassis.errors import Refusal
-from chassis.rpc.client import open_channel
 from chassis.testing import Databases, Keys
+from chassis.testing.processes import UNTIMED, ServiceProcess
 from chassis.times import to_proto
 from chassis.work import Work
 from member.__main__ import PROCESS
@@ -58,8 +53,6 @@ from services.member.tests.coupon_steps import (
     void,
 )
 from services.member.tests.factories import RECORDED_AT, day, rows, scalar
-
-PATIENCE_SECONDS = 60.0
 
 
 @pytest.fixture
@@ -192,61 +185,12 @@ async def _ids(work: Work) -> list[tuple[str]]:
     return [(str(each),) for (each,) in await rows(work, "SELECT coupon_id FROM coupons")]
 
 
-@dataclass(slots=True)
-class MemberProcess:
-    """`python -m member serve` on a port of its own, which it keeps over its starts."""
-
-    database: Database
-    nats: NatsServer
-    keys: Keys
-    folder: Path
-    port: int = field(default_factory=free_port)
-    child: Child | None = None
-    channel: grpc.aio.Channel | None = None
-
-    async def start(self, failpoint: str = "") -> Stubs:
-        """Starts and waits until it answers."""
-        inherited = {n: v for n, v in os.environ.items() if not n.startswith(("TOUCHSTONE_", "FAILPOINT"))}
-        settings = {
-            "TOUCHSTONE_DATABASE_URL": self.database.url,
-            "TOUCHSTONE_NATS_URL": self.nats.url,
-            "TOUCHSTONE_JWKS": str(self.keys.jwks),
-            "TOUCHSTONE_GRPC_PORT": str(self.port),
-            "TOUCHSTONE_BIND_HOST": "127.0.0.1",
-            "TOUCHSTONE_TIMED_WORK": "false",
-        }
-        armed = {"FAILPOINT": failpoint} if failpoint else {}
-        command = [sys.executable, "-m", "member", "serve"]
-        self.child = Child(Launch(command, self.folder / "log", inherited | settings | armed, self.folder))
-        await self.close_channel()
-        token = self.keys.mint("boss", SCOPES)
-        self.channel = open_channel(f"127.0.0.1:{self.port}", lambda: token)
-        await asyncio.wait_for(self.channel.channel_ready(), PATIENCE_SECONDS)
-        return Stubs.of(self.channel)
-
-    async def killed(self) -> int:
-        """Waits for the end of the process; its exit code, minus the signal."""
-        child, deadline = self.child, clock.monotonic() + PATIENCE_SECONDS
-        assert child is not None
-        while child.exit_code() is None:
-            assert clock.monotonic() < deadline, "the process lives on"
-            await asyncio.sleep(0.05)
-        return child.wait()
-
-    async def close_channel(self) -> None:
-        """A channel that saw the end of the last process waits longer and longer before it looks again."""
-        if self.channel is not None:
-            await self.channel.close()
-
-
 @pytest.fixture
-async def member(database: Databases, nats: NatsServer, keys: Keys, tmp_path: Path) -> AsyncIterator[MemberProcess]:
+async def member(database: Databases, nats: NatsServer, keys: Keys, tmp_path: Path) -> AsyncIterator[ServiceProcess]:
     """A member service that is not started yet."""
-    made = MemberProcess(await database(PROCESS), nats, keys, tmp_path)
+    made = ServiceProcess(await database(PROCESS), nats, keys, tmp_path, "member", UNTIMED, scopes=SCOPES)
     yield made
-    if made.child is not None:
-        made.child.kill()
-    await made.close_channel()
+    await made.close()
 
 
 def wire_issue(number: int) -> pb.IssueCouponRequest:
@@ -278,13 +222,13 @@ async def done(calls: Sequence[Awaitable[Any]]) -> list[Any]:
     return [each for each in await asyncio.gather(*calls, return_exceptions=True) if not isinstance(each, Exception)]
 
 
-async def test_killed_at_any_point_limits_hold_and_each_request_has_one_effect(member: MemberProcess) -> None:
+async def test_killed_at_any_point_limits_hold_and_each_request_has_one_effect(member: ServiceProcess) -> None:
     engine = create_async_engine(async_url(member.database.url))
     work = Work(engine, FACTS, now=lambda: RECORDED_AT)
     await put_customers(work, *(f"c-{number}" for number in range(4)))
     await activated(work, terms(limits=Limits(issued=10, used=4, issued_per_member=3)))
     for point in ("work.before_commit:kill@3", "work.after_commit:kill@4"):
-        stubs = await member.start(point)
+        stubs = Stubs.of(await member.start(point))
         for number in range(20):
             asked = asyncio.gather(stubs.coupons.IssueCoupon(wire_issue(number)), return_exceptions=True)
             (outcome,) = await asked
@@ -292,7 +236,7 @@ async def test_killed_at_any_point_limits_hold_and_each_request_has_one_effect(m
                 break
         assert await member.killed() == -9
         await prove_coupons(work)
-    stubs = await member.start()
+    stubs = Stubs.of(await member.start())
     issued_now = await done([stubs.coupons.IssueCoupon(wire_issue(number)) for number in range(20)])
     assert len(issued_now) == 10
     assert len(await done([stubs.coupons.IssueCoupon(wire_issue(number)) for number in range(20)])) == 10

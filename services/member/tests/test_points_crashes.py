@@ -13,6 +13,7 @@ from chassis.database import async_url
 from chassis.embedded import NatsServer
 from chassis.ids import new_id
 from chassis.testing import Databases, Keys
+from chassis.testing.processes import ServiceProcess
 from chassis.times import to_proto
 from chassis.work import Work
 from google.protobuf.message import Message
@@ -22,7 +23,6 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from touchstone.member.v1 import member_pb2, points_pb2
 from touchstone.member.v1 import points_service_pb2 as pb
 
-from libs.chassis.tests.rig import ServiceProcess
 from services.member.tests.calls import SCOPES, Stubs, become_member
 from services.member.tests.factories import RECORDED_AT, day, earn_request, enrol_request, hold_request, rows, scalar
 from services.member.tests.history import Seen, check_history
@@ -37,9 +37,7 @@ CALLS_EACH = 200
 @pytest.fixture
 async def member(database: Databases, nats: NatsServer, keys: Keys, tmp_path: Path) -> AsyncIterator[ServiceProcess]:
     """The member service, not started yet."""
-    made = ServiceProcess(
-        await database(PROCESS), nats, keys, tmp_path, module="member", scopes=(*SCOPES, "operations")
-    )
+    made = ServiceProcess(await database(PROCESS), nats, keys, tmp_path, "member", scopes=SCOPES)
     yield made
     await made.close()
 
