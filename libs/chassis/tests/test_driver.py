@@ -90,7 +90,7 @@ async def test_an_error_undoes_the_transaction_and_leaves_the_connection_clean(e
         assert not await fetch(connection, "SELECT FROM effects")
 
 
-@pytest.mark.parametrize("code", ["40001", "40P01"])
+@pytest.mark.parametrize("code", ["40001", "40P01", "23505"])
 async def test_what_is_worth_another_try_gets_one(engine: AsyncEngine, code: str) -> None:
     tries = []
 

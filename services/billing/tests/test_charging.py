@@ -259,6 +259,17 @@ async def test_fifty_ways_to_end_a_reservation_have_one_end(charging: Charging) 
     assert await charging.billing.proof() == []
 
 
+async def test_one_name_on_ten_accounts_at_once_is_one_reservation(charging: Charging) -> None:
+    """Their accounts are no lock in common."""
+    names = [f"other-{number}" for number in range(10)]
+    await charging.billing.open(*map(opening, names))
+    await charging.billing.move(*(recharge(100_00, name) for name in names))
+    outcomes = await asyncio.gather(*(charging.reserve(reserving(account_id=name)) for name in names))
+    refused = [outcome for (outcome,) in outcomes if isinstance(outcome, Refusal)]
+    assert [type(each) for each in refused] == [ReservationExists] * 9
+    assert await charging.billing.proof() == []
+
+
 async def test_a_hundred_reservations_at_once_grant_what_there_is(charging: Charging) -> None:
     outcomes = await asyncio.gather(*(charging.reserve(reserving(f"r-{number}", 3_00)) for number in range(100)))
     granted = [outcome.reservation.granted.minor_units for (outcome,) in outcomes if not isinstance(outcome, Refusal)]

@@ -274,6 +274,17 @@ async def test_records_sent_fifty_ways_at_once_count_once(served: Serving, calls
     await proven(served)
 
 
+async def test_a_record_of_nobody_sent_twenty_ways_at_once_is_rejected_once(served: Serving, calls: Calls) -> None:
+    """There is no account to be locked."""
+    sent = await asyncio.gather(
+        *(send(calls, recording(account_id="nobody", request_id=f"way-{way}")) for way in range(20))
+    )
+    assert {standing.reason for (standing,) in sent} == {"ACCOUNT_NOT_FOUND"}
+    async with served.work.reading() as connection:
+        assert (await connection.execute(text("SELECT count(*) FROM usage_records"))).scalar_one() == 1
+    await proven(served)
+
+
 async def test_records_are_listed_newest_first(served: Serving, calls: Calls) -> None:
     await send(calls, *(recording(f"u-{number}") for number in range(3)))
     first = await calls.usage.ListUsage(pb.ListUsageRequest(account_id=ACCOUNT, page_size=2, product_id="calls"))

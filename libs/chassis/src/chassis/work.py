@@ -34,7 +34,9 @@ M = TypeVar("M", bound=Message)
 T = TypeVar("T")
 
 _ATTEMPTS = 5
-_RETRIED = {"40001", "40P01"}  # serialisation failure, deadlock
+# Serialisation failure, deadlock; and a key that somebody else stored after it was looked for: looked for again it is
+# found.
+_RETRIED = {"40001", "40P01", "23505"}
 
 _CLAIM = text("""
 INSERT INTO handled_requests (caller, use_case, request_id, fingerprint, recorded_at)

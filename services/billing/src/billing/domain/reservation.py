@@ -274,6 +274,11 @@ def reservation_not_found(reservation_id: ReservationId) -> ReservationNotFound:
     return ReservationNotFound(f"there is no reservation {reservation_id}", reservation_id=reservation_id)
 
 
+def reservation_exists(reservation_id: ReservationId) -> ReservationExists:
+    """The answer to a second one under its identifier."""
+    return ReservationExists(f"reservation {reservation_id} exists", reservation_id=reservation_id)
+
+
 def reservation_expired(reservation_id: ReservationId) -> ReservationExpired:
     """The answer after its end."""
     return ReservationExpired(f"reservation {reservation_id} reached its end", reservation_id=reservation_id)

@@ -23,6 +23,7 @@ from billing.domain.reservation import (
     ReservationExists,
     ReservationId,
     Reserve,
+    reservation_exists,
     reservation_expired,
     reservation_not_found,
 )
@@ -185,12 +186,14 @@ def _not_reservable(wanted: Reserve, accounts: Accounts, taken: set[ReservationI
     except Refusal as refusal:
         return refusal
     if wanted.reservation_id in taken:
-        return ReservationExists(f"reservation {wanted.reservation_id} exists", reservation_id=wanted.reservation_id)
+        return reservation_exists(wanted.reservation_id)
     taken.add(wanted.reservation_id)
     return None
 
 
 def _granted(wanted: Reserve, moved: Moved | Refusal, accounts: Accounts) -> Reservation | Refusal:
+    if isinstance(moved, ledger.SourceReused):
+        return reservation_exists(wanted.reservation_id)
     if isinstance(moved, Refusal):
         return moved
     return wanted.granted(accounts[wanted.account_id].customer_id, moved.amount)
