@@ -55,9 +55,8 @@ async def insist(call: Callable[[], Awaitable[Any]]) -> Any:
 
 
 async def post(world: World, path: str, key: str, body: dict[str, Any]) -> Any:
-    """A write through the gateway by the customer's own app."""
-    token = world.touchstone.member_token("c-journey")
-    headers = {"Authorization": f"Bearer {token}", "Idempotency-Key": key}
+    """A write through the gateway by the till of the customer's app."""
+    headers = {"Authorization": f"Bearer {world.touchstone.till_token()}", "Idempotency-Key": key}
     response = await world.touchstone.gateway.post(f"/v1/customers/c-journey{path}", headers=headers, json=body)
     response.raise_for_status()
     return response.json()

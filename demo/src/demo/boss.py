@@ -174,15 +174,13 @@ class Boss:
 
     async def _recharge_in_app(self, recharges: Sequence[account_pb.RechargeRequest]) -> None:
         slots = asyncio.Semaphore(_APP_CONCURRENCY)
+        bearer = f"Bearer {self.touchstone.till_token()}"
 
         async def one(request: account_pb.RechargeRequest) -> None:
             async with slots:
                 response = await self.touchstone.gateway.post(
                     f"/v1/customers/{request.customer_id}/accounts/{request.account_id}/recharges",
-                    headers={
-                        "Authorization": f"Bearer {self.touchstone.member_token(request.customer_id)}",
-                        "Idempotency-Key": request.request_id,
-                    },
+                    headers={"Authorization": bearer, "Idempotency-Key": request.request_id},
                     json={
                         "amount": {"minor_units": request.amount.minor_units, "currency": CURRENCY},
                         "channel": "app",

@@ -69,6 +69,10 @@ class Touchstone:
         scopes += ["scoring.read", "engagement.write", "coupons.write"]
         return self.platform.token(scopes, customer_id, subject=f"app:{customer_id}")
 
+    def till_token(self) -> str:
+        """A token of the channel app's own till: it has taken the money, whosever account that is for."""
+        return self.platform.token(["billing.recharge"], subject="till")
+
     async def quiet(self) -> None:
         """Waits until every outbox is published and every event is handled, seen twice in a row."""
         deadline, seen = clock.monotonic() + _QUIET_SECONDS, 0

@@ -171,7 +171,14 @@ def test_everything_that_a_member_may_write_is_held_to_its_date() -> None:
     methods = [method for service in services() for method in service.methods if admission_of(method).owner_field]
     written = [method for method in methods if "request_id" in method.input_type.fields_by_name]
     dated = {method.name for method in methods if admission_of(method).dated_by}
-    assert {"TransferPoints", "ReserveCoupons", "PlaceShopOrder", "Recharge", "PayBill", "RecordOutcome"} <= dated
+    assert {
+        "TransferPoints",
+        "ReserveCoupons",
+        "PlaceShopOrder",
+        "CreatePayment",
+        "PlaceOrder",
+        "RecordOutcome",
+    } <= dated
     for method in written:
         named = {name for name in ("occurred_at", "as_of") if name in method.input_type.fields_by_name}
         assert set(admission_of(method).dated_by) == named, method.full_name

@@ -14,9 +14,11 @@ from touchstone.billing.v1 import account_service_pb2 as account_pb
 from touchstone.billing.v1 import bill_service_pb2 as bill_pb
 from touchstone.billing.v1 import billing_events_pb2, billing_pb2
 from touchstone.billing.v1 import charging_service_pb2 as charging_pb
+from touchstone.billing.v1 import payment_service_pb2 as payment_pb
 from touchstone.common.v1 import operations_service_pb2
 
 from services.billing.tests.calls import (
+    AT,
     Calls,
     adjusted,
     boss,
@@ -283,41 +285,52 @@ async def test_a_member_reaches_the_members_own(served: Serving, calls: Calls) -
     bills = (await me.bills.ListBills(bill_pb.ListBillsRequest(customer_id=CUSTOMER))).bills
     statement = account_pb.ListStatementEntriesRequest(account_id=ACCOUNT, customer_id=CUSTOMER)
     entries = (await me.accounts.ListStatementEntries(statement)).entries
-    await me.accounts.Recharge(recharged("mine", customer_id=CUSTOMER, amount=cny(1)))
-    await me.bills.PayBill(paid(bill_id=bill.bill_id, customer_id=CUSTOMER))
 
     assert account == listed[0]
     assert [found.bill_id for found in bills] == [bill.bill_id]
     assert len(entries) == 2
+
+
+@pytest.mark.parametrize("settings", [DATED_LONG_AGO])
+async def test_a_member_makes_no_money_by_saying_so(served: Serving, calls: Calls) -> None:
+    bill = (await calls.charging.Charge(charged(amount=cny(60_00)))).bill
+    me, till = member(served), Calls(served, "billing.recharge", subject="till")
+    for word in (
+        await refused(me.accounts.Recharge, recharged("mine", customer_id=CUSTOMER)),
+        await refused(me.bills.PayBill, paid(bill_id=bill.bill_id, customer_id=CUSTOMER)),
+    ):
+        assert (word.code, word.reason) == ("PERMISSION_DENIED", "NOT_YOUR_CUSTOMER")
+    assert await balance(calls) == 40_00
+    await till.accounts.Recharge(recharged("taken", customer_id=CUSTOMER, amount=cny(1)))
+    await till.bills.PayBill(paid(bill_id=bill.bill_id, customer_id=CUSTOMER))
     assert await balance(calls) == 100_01
 
 
-async def test_a_member_does_not_choose_when_it_pays(served: Serving, calls: Calls) -> None:
-    bill = (await calls.charging.Charge(charged(amount=cny(60_00)))).bill
-    me = member(served)
-    for untimely in (
-        await refused(me.accounts.Recharge, recharged("early", customer_id=CUSTOMER)),
-        await refused(me.bills.PayBill, paid(bill_id=bill.bill_id, customer_id=CUSTOMER)),
-    ):
-        assert fields(untimely) == ["occurred_at"]
-    await me.accounts.Recharge(recharged("now", customer_id=CUSTOMER, occurred_at=to_proto(clock.now())))
+async def test_a_member_does_not_choose_when_it_pays(served: Serving) -> None:
+    asked = payment_pb.CreatePaymentRequest(
+        request_id="early", account_id=ACCOUNT, customer_id=CUSTOMER, channel="card"
+    )
+    for at, named in ((AT, ["occurred_at"]), (to_proto(clock.now()), [])):
+        asked.occurred_at.CopyFrom(at)
+        assert fields(await refused(member(served).payments.CreatePayment, asked)) == named
 
 
 @pytest.mark.parametrize("settings", [DATED_LONG_AGO])
 async def test_anothers_answers_as_if_it_were_not_there(served: Serving, calls: Calls) -> None:
     bill = (await calls.charging.Charge(charged(amount=cny(60_00)))).bill
     thief, owner = member(served, "thief"), "thief"
+    till = Calls(served, "billing.recharge", subject="till")
 
     answers = [
         await refused(thief.accounts.GetAccount, account_pb.GetAccountRequest(account_id=ACCOUNT, customer_id=owner)),
         await refused(thief.accounts.GetAccount, account_pb.GetAccountRequest(account_id="missing", customer_id=owner)),
-        await refused(thief.accounts.Recharge, recharged("t1", customer_id=owner)),
         await refused(
             thief.accounts.ListStatementEntries,
             account_pb.ListStatementEntriesRequest(account_id=ACCOUNT, customer_id=owner),
         ),
-        await refused(thief.bills.PayBill, paid("t2", bill_id=bill.bill_id, customer_id=owner)),
-        await refused(thief.bills.PayBill, paid("t3", customer_id=owner)),
+        await refused(till.accounts.Recharge, recharged("t1", customer_id=owner)),
+        await refused(till.bills.PayBill, paid("t2", bill_id=bill.bill_id, customer_id=owner)),
+        await refused(till.bills.PayBill, paid("t3", customer_id=owner)),
     ]
     lied = await refused(
         thief.accounts.GetAccount, account_pb.GetAccountRequest(account_id=ACCOUNT, customer_id=CUSTOMER)
