@@ -185,6 +185,9 @@ async def test_what_comes_for_a_closed_month_is_late(served: Serving) -> None:
     assert [one.late for one in (early, late, now)] == [False, True, False]
     charge = await calls.charging.GetCharge(pb.GetChargeRequest(charge_id=late.charge_id))
     assert charge.charge.late
+    await run(served, 2026, 7, 4)
+    months = [recording(f"in-{month}", occurred_at=instant(2026, month, 2)) for month in (2, 4, 5, 6, 7)]
+    assert [one.late for one in await send(calls, *months)] == [True, True, True, True, False]
 
 
 async def test_the_run_needs_an_instant(served: Serving) -> None:

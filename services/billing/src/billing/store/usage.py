@@ -63,7 +63,11 @@ SELECT * FROM unnest($1::text::text[], $2::text::text[], $3::text::text[], $4::t
 ON CONFLICT (account_id, subscriber_id, product_id, month, price_version)
 DO UPDATE SET quantity = excluded.quantity, charged_minor = excluded.charged_minor
 """
-_CLOSED = "SELECT month FROM closed_months WHERE month = ANY($1::text::date[])"
+# With a month all before it are closed, though nothing ran then.
+_CLOSED = """
+SELECT asked.month FROM unnest($1::text::date[]) AS asked(month)
+WHERE asked.month <= (SELECT max(month) FROM closed_months)
+"""
 _CLOSE = """
 INSERT INTO closed_months (month, closed_at) VALUES ($1::date, $2::timestamptz) ON CONFLICT DO NOTHING
 """
