@@ -9,29 +9,18 @@ from chassis.work import Transaction, Work, ask
 from touchstone.billing.v1 import balance_migration_service_pb2 as pb
 from touchstone.billing.v1.balance_migration_service_pb2_grpc import BalanceMigrationServiceServicer
 
+from billing.api.acting import rendered
 from billing.api.rounds import total_of_rounds
-from billing.domain.balance_migration import LoadBalances, MigrationPlan, MigrationRunId
+from billing.domain.balance_migration import MigrationRunId
 from billing.use_cases import balance_migration as use_cases
 from billing.wire import balance_migration as wire
 
 Context = grpc.aio.ServicerContext[Any, Any]
 
-
-async def _put(transaction: Transaction, wanted: MigrationPlan) -> pb.PutBalanceMigrationPlanResponse:
-    plan = await use_cases.put_plan(transaction, wanted)
-    return pb.PutBalanceMigrationPlanResponse(plan=wire.plan_to_proto(plan))
-
-
-async def _load(transaction: Transaction, wanted: LoadBalances) -> pb.LoadEarmarkedBalancesResponse:
-    return wire.loaded_to_proto(await use_cases.load_balances(transaction, wanted))
-
-
-async def _start(transaction: Transaction, wanted: use_cases.StartRun) -> pb.StartBalanceMigrationResponse:
-    return pb.StartBalanceMigrationResponse(run=wire.run_to_proto(await use_cases.start_run(transaction, wanted)))
-
-
-async def _undo(transaction: Transaction, wanted: use_cases.UndoRun) -> pb.UndoBalanceMigrationResponse:
-    return pb.UndoBalanceMigrationResponse(run=wire.run_to_proto(await use_cases.undo_run(transaction, wanted)))
+_PUTTING = rendered(use_cases.put_plan, wire.put_to_proto)
+_LOADING = rendered(use_cases.load_balances, wire.loaded_to_proto)
+_STARTING = rendered(use_cases.start_run, wire.started_to_proto)
+_UNDOING = rendered(use_cases.undo_run, wire.undoing_to_proto)
 
 
 class BalanceMigrationApi(BalanceMigrationServiceServicer):
@@ -45,7 +34,9 @@ class BalanceMigrationApi(BalanceMigrationServiceServicer):
         self, request: pb.PutBalanceMigrationPlanRequest, context: Context
     ) -> pb.PutBalanceMigrationPlanResponse:
         asked = ask(request, wire.plan_from_proto(request.plan))
-        return await self._work.answer("put_balance_migration_plan", asked, _put, pb.PutBalanceMigrationPlanResponse)
+        return await self._work.answer(
+            "put_balance_migration_plan", asked, _PUTTING, pb.PutBalanceMigrationPlanResponse
+        )
 
     async def GetBalanceMigrationPlan(
         self, request: pb.GetBalanceMigrationPlanRequest, context: Context
@@ -59,13 +50,13 @@ class BalanceMigrationApi(BalanceMigrationServiceServicer):
         self, request: pb.LoadEarmarkedBalancesRequest, context: Context
     ) -> pb.LoadEarmarkedBalancesResponse:
         asked = ask(request, wire.load_from_proto(request))
-        return await self._work.answer("load_earmarked_balances", asked, _load, pb.LoadEarmarkedBalancesResponse)
+        return await self._work.answer("load_earmarked_balances", asked, _LOADING, pb.LoadEarmarkedBalancesResponse)
 
     async def StartBalanceMigration(
         self, request: pb.StartBalanceMigrationRequest, context: Context
     ) -> pb.StartBalanceMigrationResponse:
         asked = ask(request, wire.start_from_proto(request))
-        return await self._work.answer("start_balance_migration", asked, _start, pb.StartBalanceMigrationResponse)
+        return await self._work.answer("start_balance_migration", asked, _STARTING, pb.StartBalanceMigrationResponse)
 
     async def GetBalanceMigration(
         self, request: pb.GetBalanceMigrationRequest, context: Context
@@ -90,7 +81,7 @@ class BalanceMigrationApi(BalanceMigrationServiceServicer):
         self, request: pb.UndoBalanceMigrationRequest, context: Context
     ) -> pb.UndoBalanceMigrationResponse:
         asked = ask(request, wire.undo_from_proto(request))
-        return await self._work.answer("undo_balance_migration", asked, _undo, pb.UndoBalanceMigrationResponse)
+        return await self._work.answer("undo_balance_migration", asked, _UNDOING, pb.UndoBalanceMigrationResponse)
 
     async def AdvanceBalanceMigration(
         self, request: pb.AdvanceBalanceMigrationRequest, context: Context

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import datetime
 from typing import Any, NamedTuple
 
 from chassis.arrays import array_of_instants, array_of_numbers, array_of_texts
@@ -50,11 +50,6 @@ SELECT {_COLUMNS} FROM subscriptions
 WHERE subscription_id > $1::text AND ($2::text IS NULL OR customer_id = $2::text)
   AND ($3::text IS NULL OR account_id = $3::text) AND ($4::boolean OR state <> 'ended')
 ORDER BY subscription_id LIMIT $5::bigint
-"""  # noqa: S608
-_DUE = f"""
-SELECT {_COLUMNS} FROM subscriptions
-WHERE cycle_end <= $1::date AND state IN ('active', 'past_due', 'cancelling')
-ORDER BY cycle_end, subscription_id LIMIT $2::bigint
 """  # noqa: S608
 # The price that will act when the next cycle begins, of versions known now.
 _CYCLE_SUMS = """
@@ -123,12 +118,6 @@ async def list_subscriptions(
     """At most `limit` subscriptions whose id follows `after`."""
     rows = await fetch(connection, _LIST, after or "", wanted.customer_id, wanted.account_id, wanted.ended, limit)
     return [_subscription(row) for row in rows]
-
-
-async def due(connection: AsyncConnection, day: date, limit: int) -> list[Subscription]:
-    """At most `limit` subscriptions whose paid cycle has ended by a day, in the order in which they came to be due.
-    They are not locked: to be read again behind the accounts' locks."""
-    return [_subscription(row) for row in await fetch(connection, _DUE, day, limit)]
 
 
 async def cycle_sums(

@@ -97,6 +97,11 @@ def load_from_proto(request: pb.LoadEarmarkedBalancesRequest) -> LoadBalances:
     )
 
 
+def put_to_proto(plan: MigrationPlan) -> pb.PutBalanceMigrationPlanResponse:
+    """The answer to PutBalanceMigrationPlan."""
+    return pb.PutBalanceMigrationPlanResponse(plan=plan_to_proto(plan))
+
+
 def loaded_to_proto(done: LoadedBalances) -> pb.LoadEarmarkedBalancesResponse:
     """How many were loaded, and which were not."""
     return pb.LoadEarmarkedBalancesResponse(
@@ -148,6 +153,16 @@ def run_to_proto(progress: Progress) -> migration_pb.BalanceMigrationRun:
         undone_by=run.undone_by,
         undone_because=run.undone_because,
     )
+
+
+def started_to_proto(progress: Progress) -> pb.StartBalanceMigrationResponse:
+    """The answer to StartBalanceMigration."""
+    return pb.StartBalanceMigrationResponse(run=run_to_proto(progress))
+
+
+def undoing_to_proto(progress: Progress) -> pb.UndoBalanceMigrationResponse:
+    """The answer to UndoBalanceMigration."""
+    return pb.UndoBalanceMigrationResponse(run=run_to_proto(progress))
 
 
 def item_to_proto(line: Line, currency: str) -> migration_pb.BalanceMigrationItem:
