@@ -40,7 +40,18 @@ LEFT JOIN LATERAL (
     FROM book_days WHERE closed_at IS NOT NULL AND starts_at >= $2 AND ends_at <= $3) AS whole ON true"""
 
 
-def _stated(start: str, end: str, tail: str = "") -> str:
+class _Tails(NamedTuple):
+    """What else each part of the entries is restricted to."""
+
+    own_day: str = ""
+    late: str = ""
+    waiting: str = ""
+
+
+_NO_TAILS = _Tails()
+
+
+def _stated(start: str, end: str, tails: _Tails = _NO_TAILS) -> str:
     """Entries stated from `start` on and before `end`: those whose own day took them, those that a later closed day
     took, and those that wait for the day that is open. $1 is the account's balance, $2 the account, $3 the newest
     version that closing saw, $4 where the open day begins."""
@@ -50,16 +61,16 @@ def _stated(start: str, end: str, tail: str = "") -> str:
  WHERE e.account_id = $1 AND e.account_version IS NOT NULL AND e.amount <> 0
    AND e.occurred_at >= {start} AND e.occurred_at < {end} AND (e.account_version <= $3 OR e.occurred_at >= $4)
    AND NOT EXISTS (SELECT FROM late_entries l WHERE l.account_id = $2 AND l.account_version = e.account_version)
-   {tail})
+   {tails.own_day})
 UNION ALL
 (SELECT {columns}, l.stated_at FROM late_entries l
  JOIN ledger_entries e ON e.account_id = $1 AND e.account_version = l.account_version
  WHERE l.account_id = $2 AND e.amount <> 0
-   AND l.stated_at >= {start} AND l.stated_at < {end} AND l.stated_at < $4)
+   AND l.stated_at >= {start} AND l.stated_at < {end} AND l.stated_at < $4 {tails.late})
 UNION ALL
 (SELECT {columns}, $4::timestamptz AS stated_at FROM ledger_entries e
  WHERE e.account_id = $1 AND e.account_version > $3 AND e.occurred_at < $4 AND e.amount <> 0
-   AND $4 >= {start} AND $4 < {end})"""  # noqa: S608 - constants
+   AND $4 >= {start} AND $4 < {end} {tails.waiting})"""  # noqa: S608 - constants
 
 
 # Each part of a span by kind, from entries; $7 counts versions up to it alone.
@@ -75,8 +86,12 @@ _DAY_SUMS = """
 SELECT kind, sum(amount_minor)::bigint AS amount_minor, sum(entries)::bigint AS entries
 FROM account_day_sums WHERE account_id = $1 AND day BETWEEN $2 AND $3 GROUP BY kind"""
 
-_EARLY = """
-AND (e.occurred_at, e.account_version) > ($5, $7) ORDER BY e.occurred_at, e.account_version LIMIT $8"""
+# Each part in the order of the page and no longer than it, however many came late.
+_EARLY = _Tails(
+    "AND (e.occurred_at, e.account_version) > ($5, $7) ORDER BY e.occurred_at, e.account_version LIMIT $8",
+    "AND (l.stated_at, l.account_version) > ($5, $7) ORDER BY l.stated_at, l.account_version LIMIT $8",
+    "AND ($4, e.account_version) > ($5, $7) ORDER BY e.account_version LIMIT $8",
+)
 
 # What a capture took of gift credit was moved when it was set aside.
 _PAGE = f"""
