@@ -6,7 +6,7 @@ trace: so things may happen at any business time, in any order.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import NamedTuple
@@ -26,7 +26,7 @@ class Token(NamedTuple):
 
 @dataclass
 class Purse:
-    """One account: its tokens, what never expires, and the lots whose expiry is booked."""
+    """One account: its tokens, what never expires, and the lots whose expiry is booked; `lots` counts holds as well."""
 
     tokens: list[Token] = field(default_factory=list)
     loose: int = 0
@@ -73,6 +73,7 @@ class ModelHold:
     who: str
     taken: list[Token | None]
     expires_at: datetime
+    number: int
     state: str = "open"
 
 
@@ -95,12 +96,13 @@ class ModelOriginal:
 
 
 class Step(NamedTuple):
-    """A change of one account, dated in business time."""
+    """A change of one account, dated in business time; an expiry is that of one lot."""
 
     at: datetime
     who: str
     amount: int
     held_change: int
+    expiry: bool = False
 
 
 class Refused(Exception):
@@ -196,7 +198,8 @@ class Household:
         def act(new: Household) -> None:
             purse = new.purses[who]
             granted = _granted(amount, least, purse.available - purse.floor)
-            new.holds[name] = ModelHold(who, purse.take(granted), expires)
+            purse.lots += 1
+            new.holds[name] = ModelHold(who, purse.take(granted), expires, purse.lots)
             purse.held += granted
             new._note(at, who, 0, granted)
 
@@ -244,6 +247,7 @@ class Household:
                     new._settle(who, at)
                     new._note(at, who, len(mine))
                     new._free(who, mine, at, regrant)
+                    new._settle(who, at)
 
         return self._act(at, [], act)
 
@@ -262,32 +266,40 @@ class Household:
             for who in names:
                 new._settle(who, at)
             act(new)
+            for who in names:
+                new._settle(who, at)
         except Refused as refusal:
             return str(refusal)
         self.__dict__ = new.__dict__
         return None
 
-    def _note(self, at: datetime, who: str, amount: int, held_change: int = 0) -> None:
-        self.steps.append(Step(at, who, amount, held_change))
+    def _note(self, at: datetime, who: str, amount: int, held_change: int = 0, *, expiry: bool = False) -> None:
+        self.steps.append(Step(at, who, amount, held_change, expiry))
 
     def _settle(self, who: str, at: datetime) -> None:
-        purse = self.purses[who]
-        due = [name for name, hold in self.holds.items() if hold.who == who and hold.state == "open"]
-        for name in sorted(due, key=lambda name: self.holds[name].expires_at):
-            if self.holds[name].expires_at <= at:
-                self._expire_tokens(who, self.holds[name].expires_at)
-                self._end(name, 0, self.holds[name].expires_at, "expired", NO_TIME)
-        if purse.tokens:
-            self._expire_tokens(who, at)
+        """What is due, the oldest first; what that frees may be due as well, and comes after it."""
+        while due := sorted(self._due(who, at)):
+            for expires_at, number, name in due:
+                if name is None:
+                    self._expire_lot(who, number, datetime.fromtimestamp(expires_at, at.tzinfo))
+                else:
+                    self._end(name, 0, self.holds[name].expires_at, "expired", NO_TIME)
 
-    def _expire_tokens(self, who: str, at: datetime) -> None:
+    def _due(self, who: str, at: datetime) -> Iterator[tuple[float, int, str | None]]:
+        now = at.timestamp()
+        for token in set(self.purses[who].tokens):
+            if token.expires_at <= now:
+                yield token.expires_at, token.lot, None
+        for name, hold in self.holds.items():
+            if hold.who == who and hold.state == "open" and hold.expires_at <= at:
+                yield hold.expires_at.timestamp(), hold.number, name
+
+    def _expire_lot(self, who: str, lot: int, at: datetime) -> None:
         purse = self.purses[who]
-        over = [token for token in purse.tokens if token.expires_at <= at.timestamp()]
-        for token in over:
-            self._note(datetime.fromtimestamp(token.expires_at, at.tzinfo), who, -1)
-        if over:
-            purse.tokens = [token for token in purse.tokens if token.expires_at > at.timestamp()]
-            purse.gone |= {token.lot for token in over}
+        left = [token for token in purse.tokens if token.lot != lot]
+        self._note(at, who, len(left) - len(purse.tokens), expiry=True)
+        purse.tokens = left
+        purse.gone |= {lot}
 
     def _end(self, name: str, captured: int, at: datetime, state: str, regrant: timedelta) -> None:
         hold = self.holds[name]
@@ -304,10 +316,7 @@ class Household:
         alive = [t for t in tokens if t.expires_at > at.timestamp() and t.lot not in purse.gone]
         purse.lots += 1
         again = Token(0, (at + regrant).timestamp(), purse.lots)
-        put = purse.put([*alive, *[again] * (len(tokens) - len(alive))])
-        if not regrant and again in put:
-            purse.tokens = [token for token in purse.tokens if token.lot != again.lot]
-            self._note(at, who, -put.count(again))
+        purse.put([*alive, *[again] * (len(tokens) - len(alive))])
 
     def _receive(self, to: str, tokens: Sequence[Token | None], at: datetime) -> list[Credit]:
         purse, received = self.purses[to], []

@@ -64,8 +64,8 @@ class AccountsMachine(RuleBasedStateMachine):
         return f"t{self.named}"
 
     def expect(self, answer: str | None, refusal: str | None) -> bool:
-        """The act was refused or not as in the model, and left the accounts as the model has them: with one crossing,
-        and so one bill, for each stay below the threshold."""
+        """The act was refused or not as in the model, and left the accounts and all that is asked of them as the model
+        has them."""
         assert (answer is None) == (refusal is None), (answer, refusal)
         assert self.look() == self.model.look()
         return answer is None
