@@ -82,7 +82,7 @@ async def _refund(request: Request) -> Response:
     if asked is None:
         return _refused(HTTPStatus.UNAUTHORIZED, "the request is not signed")
     if not _provider(request).refund(asked):
-        return _refused(HTTPStatus.NOT_FOUND, "there is no such payment")
+        return _refused(HTTPStatus.UNPROCESSABLE_ENTITY, "there is no such payment, or not so much of it")
     return JSONResponse({"status": "accepted"}, HTTPStatus.ACCEPTED)
 
 

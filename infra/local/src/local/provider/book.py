@@ -56,7 +56,7 @@ class Book:
     """All that the provider has taken and given back."""
 
     payments: dict[str, Payment] = field(default_factory=dict)
-    refunds: dict[str, int] = field(default_factory=dict)
+    refunds: dict[str, tuple[str, int]] = field(default_factory=dict)
     records: list[Record] = field(default_factory=list)
 
     def take(self, payment: Payment) -> Payment:
@@ -82,6 +82,10 @@ class Book:
                 settled_at=at,
             )
         )
+
+    def given_back(self, payment_id: str) -> int:
+        """What refunds of a payment come to."""
+        return sum(amount_minor for of, amount_minor in self.refunds.values() if of == payment_id)
 
     def say(self, payment_id: str) -> Payment:
         """Counts one more thing that is said of a payment."""

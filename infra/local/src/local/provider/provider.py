@@ -23,6 +23,7 @@ class Provider:
         self._url = url
         self._late_seconds = late_seconds
         self._doing: set[asyncio.Task[None]] = set()
+        self._started: set[str] = set()
 
     def take(self, asked: Mapping[str, Any]) -> tuple[Payment, bool]:
         """A payment that is asked for, and whether this is the first time. With a token it comes to its fate at once,
@@ -43,8 +44,10 @@ class Provider:
         return payment, not known
 
     def start(self, payment: Payment) -> None:
-        """Lets a payment come to its fate, in its own time."""
-        self._do(self._fulfil(payment))
+        """Lets a payment come to its fate, in its own time and once: who presses the button twice pays once."""
+        if payment.payment_id not in self._started:
+            self._started.add(payment.payment_id)
+            self._do(self._fulfil(payment))
 
     def report(self, payment: Payment) -> dict[str, object]:
         """How a payment stands, as an answer says it."""
@@ -54,12 +57,15 @@ class Provider:
         return body
 
     def refund(self, asked: Mapping[str, Any]) -> bool:
-        """Gives money back, once for each key; False for a payment that was not taken here."""
+        """Gives money back, once for each key; False for a payment that was not taken here, and for more than is left."""
         payment = self.book.payments.get(asked["payment_id"])
         if payment is None or payment.state is not State.SUCCEEDED:
             return False
         if asked["refund_id"] not in self.book.refunds:
-            self.book.refunds[asked["refund_id"]] = asked["amount_minor"]
+            given = self.book.given_back(payment.payment_id)
+            if given + asked["amount_minor"] > payment.amount_minor:
+                return False
+            self.book.refunds[asked["refund_id"]] = (payment.payment_id, asked["amount_minor"])
             self._do(self._give_back(payment, asked["refund_id"], asked["amount_minor"]))
         return True
 
@@ -123,7 +129,9 @@ class Provider:
 
     async def _give_back(self, payment: Payment, refund_id: str, amount_minor: int) -> None:
         declined = fate_of(amount_minor, "") is Fate.DECLINE
-        if not declined:
+        if declined:
+            self.book.refunds[refund_id] = (payment.payment_id, 0)
+        else:
             self.book.settle(payment, "refund", -amount_minor, clock.now())
         name, body = self._said("refund.declined" if declined else "refund.succeeded", payment)
         await self._caller.tell(name, body | {"refund_id": refund_id, "amount_minor": amount_minor}, clock.now())
