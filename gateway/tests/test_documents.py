@@ -21,7 +21,8 @@ async def gateway(keys: Keys) -> AsyncIterator[Gateway]:
 async def test_a_page_is_answered_as_it_is_and_trusted_with_nothing(gateway: Gateway) -> None:
     answer = await gateway.client.send("GET", f"{ACCOUNT}/notice.html?language=en", ("billing.read",))
     assert (answer.status_code, answer.headers["content-type"]) == (200, "text/html; charset=utf-8")
-    assert answer.headers["content-security-policy"].startswith("default-src 'none'")
+    policy = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"
+    assert answer.headers["content-security-policy"] == policy, "a page whose styles are refused is not read"
     assert answer.headers["content-disposition"].startswith("inline; filename=")
     assert answer.headers["x-content-type-options"] == "nosniff"
     assert answer.content

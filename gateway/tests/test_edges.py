@@ -6,6 +6,10 @@ import pytest
 from chassis.testing import Keys
 from chassis.tokens import all_scopes
 from gateway.problems import Problem
+from opentelemetry import trace
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from tests.contract.fakes import Fake
 from tests.contract.gateways import Gateway, gateway_over
@@ -55,6 +59,19 @@ async def test_every_answer_carries_the_headers(gateway: Gateway, keys: Keys, ca
         assert answer.headers["content-type"] == "application/problem+json"
         assert Problem.model_validate(answer.json()).status == answer.status_code
     assert not [name for name in answer.headers if name.startswith("access-control-")]
+
+
+async def test_a_span_is_named_by_the_route_and_not_by_the_customer(
+    keys: Keys, fakes: dict[str, Fake], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spans, provider = InMemorySpanExporter(), TracerProvider()
+    provider.add_span_processor(SimpleSpanProcessor(spans))
+    monkeypatch.setattr(trace, "_TRACER_PROVIDER", provider)
+    async with gateway_over(keys, list(fakes.values())) as gateway:
+        for call in (PROFILE, "GET /v1/customers/nobody", "GET /v1/nothing", "GET /livez"):
+            await gateway.client.send_as(token(keys), call)
+    named = [span.name for span in spans.get_finished_spans() if span.name.startswith("GET")]
+    assert named == ["GET /v1/customers/{customer_id}"] * 2 + ["GET"]
 
 
 async def test_a_fault_of_our_own_tells_nothing(gateway: Gateway, keys: Keys) -> None:

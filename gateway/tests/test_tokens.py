@@ -88,7 +88,7 @@ def test_a_route_without_an_admission_is_found(keys: Keys) -> None:
     described = Gateway.described(keys)
     # Call-backs carry a signature in the place of a token: test_callbacks.py.
     open_paths = {"/livez", "/readyz", "/openapi.json", "/v1/payment-channels/{channel}/callbacks"}
-    paths = {route.path for route in described.everything()}
+    paths = {getattr(route, "path", "") for route in described.app.routes}
     assert paths >= open_paths
     for each in described.routes():
         assert each.path.startswith("/v1/")

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 import httpx
 from chassis.rpc.access import Admission
 from chassis.testing import Keys
-from fastapi import APIRouter, FastAPI
+from fastapi import FastAPI
 from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
 from gateway.app import create_app
@@ -94,13 +94,9 @@ class Gateway:
         app = create_app(settings_over(keys, []))
         return cls(app, Client(httpx.AsyncClient(), keys), ())
 
-    def everything(self) -> Iterator[Any]:
-        """Every route that the application answers, described or not."""
-        yield from walked(self.app.routes)
-
     def routes(self) -> Iterator[Route]:
         """Every route of the interface."""
-        for route in self.everything():
+        for route in self.app.routes:
             if isinstance(route, APIRoute) and route.include_in_schema:
                 yield Route(route, next(admissions_of(route.dependant), ""))
 
@@ -108,15 +104,6 @@ class Gateway:
     def admitted(method: str) -> Admission:
         """Who the contract admits to a method, by full name."""
         return admitted(method)
-
-
-def walked(routes: Iterable[Any]) -> Iterator[Any]:
-    """The routes, those of included routers too."""
-    for route in routes:
-        if isinstance(inner := getattr(route, "original_router", None), APIRouter):
-            yield from walked(inner.routes)
-        else:
-            yield route
 
 
 def admissions_of(dependant: Dependant) -> Iterator[str]:

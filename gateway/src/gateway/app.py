@@ -6,10 +6,12 @@ from http import HTTPStatus
 
 from chassis.auth import Verifier
 from fastapi import FastAPI, Request, Response
-from opentelemetry.instrumentation.fastapi import FastAPIInstrumentor
+from opentelemetry import trace
+from opentelemetry.instrumentation.asgi import OpenTelemetryMiddleware
+from opentelemetry.util.http import parse_excluded_urls
 
 from gateway.admission import Limiter, State
-from gateway.description import DESCRIPTION, PROBLEMS, TAGS, Described, operation_id
+from gateway.description import DESCRIPTION, TAGS, Described
 from gateway.problems import add_problem_handlers, broken, problem
 from gateway.routes import ROUTERS
 from gateway.services import open_services
@@ -38,19 +40,22 @@ def create_app(settings: GatewaySettings) -> FastAPI:
         version="1",
         description=DESCRIPTION,
         openapi_tags=TAGS,
-        generate_unique_id_function=operation_id,
         lifespan=lifespan,
-        responses=PROBLEMS,
         docs_url=None,
         redoc_url=None,
     )
-    for router in ROUTERS:
-        app.include_router(router)
+    # The routes as they are: to include a router is to make all of its routes a second time.
+    app.router.routes += [route for router in ROUTERS for route in router.routes]
     app.add_api_route("/livez", _alive, include_in_schema=False)
     app.add_api_route("/readyz", _alive, include_in_schema=False)
     add_problem_handlers(app)
     app.middleware("http")(_bounded(settings.body_bytes_max))
-    FastAPIInstrumentor.instrument_app(app, excluded_urls="livez,readyz")
+    app.add_middleware(
+        OpenTelemetryMiddleware,
+        excluded_urls=parse_excluded_urls("livez,readyz"),
+        default_span_details=lambda scope: (scope["method"], {}),  # the route is not known yet
+        exclude_spans=["receive", "send"],
+    )
     return app
 
 
@@ -73,7 +78,8 @@ def _bounded(body_bytes_max: int) -> Callable[[Request, Next], Awaitable[Respons
             response: Response = problem(status, status.name, f"a body must state its length, at most {body_bytes_max}")
         else:
             response = await _answered(request, call_next)
-        response.headers.update(_HEADERS)
+        for name, value in _HEADERS.items():
+            response.headers.setdefault(name, value)  # a document has a policy of its own, for its own styles
         return response
 
     return middleware
@@ -85,3 +91,14 @@ async def _answered(request: Request, call_next: Next) -> Response:
         return await call_next(request)
     except Exception as error:  # noqa: BLE001 - logged; the caller learns no more than that it broke
         return broken(error)
+    finally:
+        _name_span(request)
+
+
+def _name_span(request: Request) -> None:
+    """Names the request's span by the route that it took: a path would name customers."""
+    route = request.scope.get("route")
+    if route is not None:
+        span = trace.get_current_span()
+        span.update_name(f"{request.method} {route.path}")
+        span.set_attribute("http.route", route.path)

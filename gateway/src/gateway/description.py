@@ -4,7 +4,6 @@ from http import HTTPStatus
 from typing import Any
 
 from fastapi import FastAPI
-from fastapi.routing import APIRoute
 
 from gateway.problems import Problem
 
@@ -43,27 +42,27 @@ TAGS = [
     {"name": "campaign", "description": "The catalogue, campaigns and decisions."},
     {"name": "scoring", "description": "Value scores and the runs they come from."},
 ]
-PROBLEMS: dict[int | str, dict[str, Any]] = {
-    status: {"model": Problem, "description": HTTPStatus(status).phrase}
-    for status in (400, 401, 403, 404, 409, 411, 413, 429, 503, 504)
+_PROBLEM = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
+_PROBLEMS = {
+    **{
+        str(status): {"description": HTTPStatus(status).phrase, "content": _PROBLEM}
+        for status in (400, 401, 403, 404, 409, 411, 413, 429, 503, 504)
+    },
+    "default": {"description": "Any other problem", "content": _PROBLEM},
 }
-# Stands in for every status not named; without it the framework describes an answer that is never given.
-PROBLEMS["default"] = {"model": Problem, "description": "Any other problem"}
-
-
-def operation_id(route: APIRoute) -> str:
-    """The name of the route's function, which is unique and reads well in generated clients."""
-    return route.name
 
 
 class Described(FastAPI):
     """An application whose description is completed."""
 
     def openapi(self) -> dict[str, Any]:
-        """The description, made once."""
+        """The description, made once. Problems are the same for all routes, and written in at the end: as responses of
+        each they would be made a dozen times for each when the process starts."""
         if self.openapi_schema is None:
             document = super().openapi()
             schemas = document["components"]["schemas"]
+            problem = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
+            schemas |= {**problem.pop("$defs"), "Problem": problem}
             for methods in document["paths"].values():
                 for operation in methods.values():
                     _complete(operation, schemas)
@@ -72,9 +71,7 @@ class Described(FastAPI):
 
 
 def _complete(operation: dict[str, Any], schemas: dict[str, Any]) -> None:
-    for status, response in operation["responses"].items():
-        if not status.startswith("2"):
-            response["content"] = {"application/problem+json": response["content"]["application/json"]}
+    operation["responses"] |= _PROBLEMS
     for content in operation.get("requestBody", {}).get("content", {}).values():
         content["example"] = _example(content["schema"], schemas)
 

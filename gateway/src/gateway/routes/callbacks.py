@@ -7,18 +7,19 @@ from typing import Annotated
 from chassis.auth import Caller, set_caller
 from chassis.errors import Unauthenticated, Unavailable
 from chassis.rpc.client import set_deadline
-from fastapi import APIRouter, Path, Request
+from fastapi import Path, Request
 from fastapi.responses import JSONResponse
 from touchstone.billing.v1 import payment_service_pb2 as pb
 
 from gateway.admission import To, state_of
 from gateway.problems import problem
+from gateway.routing import router_under
 
 METHOD = "billing.v1.PaymentService.ReceiveCallback"
 BODY_BYTES_MAX = 64 * 1024
 _HEADERS = ("webhook-id", "webhook-timestamp", "webhook-signature")
 
-router = APIRouter(prefix="/v1/payment-channels", tags=["payments"], include_in_schema=False)
+router = router_under("/v1/payment-channels", "payments", described=False)
 
 
 class CallbackRefused(Unauthenticated):

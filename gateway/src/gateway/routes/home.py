@@ -12,7 +12,7 @@ import grpc
 from chassis.errors import Code
 from chassis.rpc.client import set_deadline
 from chassis.rpc.errors import RemoteRefusal, remote_refusal
-from fastapi import APIRouter, Query, Request
+from fastapi import Query, Request
 from pydantic import BaseModel, Field
 from touchstone.billing.v1 import account_service_pb2, bill_service_pb2, billing_pb2
 from touchstone.member.v1 import benefit_pb2, coupon_pb2, member_pb2, task_pb2
@@ -27,10 +27,11 @@ from touchstone.touchpoint.v1 import touchpoint_service_pb2
 
 from gateway.admission import To, admits, state_of
 from gateway.asking import AsOf, optional_time
+from gateway.routing import router_under
 from gateway.schema import model_of, to_json
 from gateway.services import Services
 
-router = APIRouter(prefix="/v1/customers", tags=["home"])
+router = router_under("/v1/customers", "home")
 _LIST_MAX = 20
 
 

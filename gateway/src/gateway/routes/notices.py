@@ -2,12 +2,12 @@
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Path, Query, Response
+from fastapi import Depends, Path, Query, Response
 from touchstone.billing.v1 import notice_pb2
 from touchstone.billing.v1 import notice_service_pb2 as pb
 
 from gateway.admission import To, admits
-from gateway.routing import get, post, router_of
+from gateway.routing import get, post, router_of, router_under
 
 _ACCOUNT = "/customers/{customer_id}/accounts/{account_id}"
 _RENDER_NOTICE = "billing.v1.NoticeService.RenderPaymentNotice"
@@ -15,7 +15,7 @@ _RENDER_STATEMENT = "billing.v1.NoticeService.RenderStatement"
 _FORMATS = {"html": notice_pb2.DOCUMENT_FORMAT_HTML, "pdf": notice_pb2.DOCUMENT_FORMAT_PDF}
 # A page of ours has no script and asks for nothing elsewhere; whatever is in it, the browser need not trust it.
 _HEADERS = {
-    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'",
+    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'",
     "X-Content-Type-Options": "nosniff",
     "Cache-Control": "no-store",
 }
@@ -24,7 +24,7 @@ Language = Annotated[str, Query(max_length=2, description='"zh" or "en"; "zh" wh
 Form = Annotated[str, Path(pattern="^(html|pdf)$")]
 
 # Documents are bytes with a media type, so these two are written by hand; they come before the data of the same paths.
-documents = APIRouter(prefix="/v1", tags=["notices"], include_in_schema=False)
+documents = router_under("/v1", "notices", described=False)
 
 
 def asked(customer_id: str, account_id: str, form: Form, language: Language = "") -> dict[str, Any]:
