@@ -23,9 +23,12 @@ from billing.domain.balance_migration import (
     Why,
     decide,
 )
+from billing.domain.credit_limit import SetCreditLimit
+from billing.domain.ids import AccountId
 from billing.domain.movement import GiftTerms
 from billing.jobs import timed
 from billing.use_cases.balance_migration import advance_run
+from billing.use_cases.credit_limit import set_credit_limits
 from chassis.calendar import Calendar
 from chassis.database import async_url
 from chassis.errors import InvalidArgument
@@ -46,6 +49,7 @@ from services.billing.tests.factories import (
     Billing,
     a_plan,
     charge,
+    cny,
     opening,
     recharge,
 )
@@ -223,6 +227,21 @@ async def test_what_others_put_in_is_left_alone_but_for_the_cash(
     assert await billing.proof() == []
 
 
+async def test_nothing_is_taken_back_on_credit(work: Work, billing: Billing, migrating: Migrating) -> None:
+    """The customer did not ask for the way back, and would have to pay for it."""
+    await migrating.start()
+    await migrating.through()
+    wanted = SetCreditLimit(account_id=AccountId("acc-2"), credit_limit=cny(50_00), reason="asked", occurred_at=LATER)
+    await work.run(lambda transaction: set_credit_limits(transaction, [wanted], calendar=CALENDAR))
+    await billing.move(charge(15_00, "acc-2"))
+    await migrating.undo(at=LATER)
+    await migrating.through(most=3)
+    kept = {line.item.balance.balance_id: line.undo.kept_minor for line in await migrating.report() if line.undo}
+    assert (kept[BalanceId("b-6")], kept[BalanceId("b-7")]) == (15_00, 0)
+    assert await balance(work, "acc-2") == 0
+    assert await billing.proof() == []
+
+
 async def test_a_balance_is_taken_over_by_one_run_until_it_is_given_up(
     work: Work, billing: Billing, migrating: Migrating
 ) -> None:
@@ -304,7 +323,7 @@ async def test_a_round_that_is_killed_is_done_again_and_nothing_twice(
     work: Work, billing: Billing, migrating: Migrating
 ) -> None:
     async def killed(transaction: Transaction) -> None:
-        assert await advance_run(transaction, None, CALENDAR, most=3) == 3
+        assert await advance_run(transaction, None, CALENDAR, most=2) == 2
         raise Killed
 
     await migrating.start()

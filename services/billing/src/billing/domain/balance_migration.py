@@ -24,8 +24,6 @@ from billing.domain.movement import (
     Moved,
     Movement,
     MovementKind,
-    Shortfall,
-    Undo,
 )
 
 MigrationPlanId = NewType("MigrationPlanId", str)
@@ -224,10 +222,15 @@ class Item(NamedTuple):
     applied: bool = False
 
     @property
+    def is_gift(self) -> bool:
+        """Whether it became gift credit."""
+        return self.decision.target is Target.GIFT
+
+    @property
     def undo_place(self) -> str:
         """Its place in the order of undoing: gift credit first, which takes from its own lot alone; cash may then take
         from all that is left."""
-        return f"{0 if self.decision.target is Target.GIFT else 1}:{self.balance.balance_id}"
+        return f"{0 if self.is_gift else 1}:{self.balance.balance_id}"
 
 
 class TakenBack(NamedTuple):
@@ -312,7 +315,7 @@ def migration(run: MigrationRun, item: Item) -> Movement:
     """The movement that books a balance. It is no recharge: it gives no points."""
     balance, decision = item.balance, item.decision
     return Movement(
-        identity=_identity(run.run_id, balance.balance_id),
+        identity=migration_identity(run.run_id, balance.balance_id),
         account_id=balance.account_id,
         kind=MovementKind.MIGRATION,
         act=Credit(Money(decision.new_minor, run.plan.currency), decision.terms),
@@ -335,24 +338,6 @@ def gift_of(item: Item, moved: Moved) -> Gift:
         terms=terms,
         reason=item.balance.earmark,
         granted_at=moved.movement.occurred_at,
-    )
-
-
-def taking_back(run: MigrationRun, item: Item) -> Movement:
-    """The movement that takes a balance back, as far as it is there: of gift credit what is left of that very gift, of
-    cash whatever the account can spend. It never leaves the account owing."""
-    assert run.undone_at is not None
-    assert item.transaction_id is not None
-    gift = item.decision.target is Target.GIFT
-    shortfall = Shortfall.ONLY_WHAT_IS_LEFT if gift else Shortfall.DOWN_TO_FLOOR
-    return Movement(
-        identity=_identity(run.run_id, item.balance.balance_id),
-        account_id=item.balance.account_id,
-        kind=MovementKind.MIGRATION_UNDO,
-        act=Undo(item.transaction_id, shortfall=shortfall),
-        note=run.undone_because,
-        occurred_at=run.undone_at,
-        about={"run_id": run.run_id, "balance_id": item.balance.balance_id},
     )
 
 
@@ -383,8 +368,8 @@ def _expiry(balance: EarmarkedBalance, rule: EarmarkedRule, at: datetime, calend
     return calendar.start_of(calendar.day_of(at) + timedelta(days=rule.gift_days + 1))
 
 
-def _identity(run_id: MigrationRunId, balance_id: BalanceId) -> str:
-    """No id has a slash, so that no two pairs have one name."""
+def migration_identity(run_id: MigrationRunId, balance_id: BalanceId) -> str:
+    """What the movements of a balance in a run are named after. No id has a slash, so no two pairs have one name."""
     return f"{run_id}/{balance_id}"
 
 

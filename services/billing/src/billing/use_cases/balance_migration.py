@@ -42,16 +42,17 @@ from billing.domain.balance_migration import (
     plan_not_found,
     proves,
     run_not_found,
-    taking_back,
 )
 from billing.domain.ids import AccountId
 from billing.domain.migration_facts import balance_migrated
+from billing.domain.migration_undo import takings, undone_together
 from billing.domain.movement import Moved, check_occurred_at
 from billing.store import Connection
 from billing.store import balance_migration as store
+from billing.store.balance import standings
 from billing.store.gift import add_gifts
 from billing.store.migration_item import add_items, add_taken_back, items_to_undo, list_lines
-from billing.use_cases.movement import apply_movements
+from billing.use_cases.movement import apply_movements, lock_accounts
 
 BALANCES_PER_ROUND = 1_000
 
@@ -301,12 +302,13 @@ def _booked(item: Item, outcome: Moved | Refusal | None) -> Item:
 
 async def _undo(transaction: Transaction, run: MigrationRun, calendar: Calendar, most: int) -> int:
     connection = transaction.connection
-    items = await items_to_undo(connection, run, most)
+    found = await items_to_undo(connection, run, most)
+    items = undone_together(found)
     if items:
         taken = await _take_back(transaction, run, items, calendar)
         await add_taken_back(connection, run.run_id, taken, transaction.recorded_at)
     done = run.done + len(items)
-    if len(items) == most:
+    if len(found) == most or len(items) < len(found):
         await store.save_run(connection, replace(run, done=done, reached=items[-1].undo_place))
     else:
         await _finish(connection, replace(run, state=RunState.UNDONE, done=done))
@@ -317,9 +319,15 @@ async def _take_back(
     transaction: Transaction, run: MigrationRun, items: Sequence[Item], calendar: Calendar
 ) -> list[TakenBack]:
     booked = [item for item in items if item.transaction_id is not None]
-    outcomes = await apply_movements(transaction, [taking_back(run, item) for item in booked], calendar)
+    accounts = await lock_accounts(transaction, {item.balance.account_id for item in booked})
+    stand = await standings(transaction.connection, accounts.values())
+    there_minor = {
+        key: max(each.parts.balance.minor_units - each.parts.held.minor_units, 0) for key, each in stand.items()
+    }
+    taking = takings(run, booked, there_minor)
+    outcomes = await apply_movements(transaction, [movement for _, movement in taking], calendar, accounts=accounts)
     moved: dict[BalanceId, Moved] = {}
-    for item, outcome in zip(booked, outcomes, strict=True):
+    for (item, _), outcome in zip(taking, outcomes, strict=True):
         if isinstance(outcome, Moved):
             moved[item.balance.balance_id] = outcome
         if isinstance(outcome, Moved) and outcome.amount.minor_units:
