@@ -23,7 +23,16 @@ from billing.domain.payment import (
     judge,
     next_ask,
 )
-from billing.domain.top_up import Attempt, Occasion, Pause, Token, TopUpRule, TopUpState, next_attempt
+from billing.domain.top_up import (
+    Attempt,
+    Occasion,
+    Pause,
+    Token,
+    TopUpRule,
+    TopUpState,
+    check_display_name,
+    next_attempt,
+)
 from chassis.errors import InvalidArgument
 from chassis.money import Money
 from hypothesis import given
@@ -267,7 +276,14 @@ def test_a_rule_says_where_it_stands() -> None:
     assert (stopped.state_at(OCCURRED_AT), stopped.paused_because) == (TopUpState.PAUSED, Pause.TOKEN)
 
 
-@pytest.mark.parametrize("shown", ["4111111111111111", "card 41111", "12345"])
+@pytest.mark.parametrize(
+    "shown", ["4111111111111111", "card 41111", "12345", "4111 1111 1111 1111", "4111-11", "４１１１１"]
+)
 def test_no_number_of_a_card_is_shown(shown: str) -> None:
     with pytest.raises(InvalidArgument):
-        a_token(display_name=shown)
+        check_display_name(shown)
+
+
+@pytest.mark.parametrize("shown", ["Bank of China **** 4821", "Visa 4821, to 12/27", "尾号 4821"])
+def test_a_card_is_known_by_its_last_digits(shown: str) -> None:
+    assert check_display_name(shown) == shown

@@ -28,7 +28,8 @@ ALARM_PAYMENTS = 3
 
 ALARM_SPAN = timedelta(minutes=10)
 
-_CARD_NUMBER = re.compile(r"[0-9]{5}")
+# Digits of any script; blanks and dashes are how numbers of cards are written.
+_CARD_NUMBER = re.compile(r"(?:\d[\s-]*){5}")
 
 
 class PaymentTokenNotFound(NotFound):
@@ -70,10 +71,6 @@ class Token:
     expires_at: datetime | None
     stored_at: datetime
     removed_at: datetime | None = None
-
-    def __post_init__(self) -> None:
-        if _CARD_NUMBER.search(self.display_name):
-            raise InvalidArgument("display_name", "must have no more than four digits in a row")
 
     def good_at(self, instant: datetime) -> bool:
         """Whether it may be used then."""
@@ -181,6 +178,13 @@ def next_attempt(rule: TopUpRule, occasion: Occasion, at: datetime) -> Attempt |
     if rule.monthly_limit_minor is not None and occasion.this_month_minor + amount > rule.monthly_limit_minor:
         return Pause.MONTHLY_LIMIT
     return Attempt(amount, amount == occasion.remaining_minor)
+
+
+def check_display_name(name: str) -> str:
+    """A name to show, or InvalidArgument for what may be the number of a card."""
+    if _CARD_NUMBER.search(name):
+        raise InvalidArgument("display_name", "must have no more than four digits in a row, blanks and dashes aside")
+    return name
 
 
 def token_not_found(token_id: str) -> PaymentTokenNotFound:

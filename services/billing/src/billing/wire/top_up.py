@@ -11,7 +11,7 @@ from touchstone.billing.v1 import top_up_service_pb2 as pb
 from touchstone.common.v1 import common_pb2
 
 from billing.domain.payment import TokenId
-from billing.domain.top_up import PutTopUpRule, Token, TopUpRule, TopUpState
+from billing.domain.top_up import PutTopUpRule, Token, TopUpRule, TopUpState, check_display_name
 from billing.use_cases.top_up import RemoveToken
 from billing.wire.value import account_id_from_proto, money_from_proto, money_to_proto, owner_from_proto
 
@@ -33,7 +33,9 @@ def token_from_proto(request: pb.PutPaymentTokenRequest) -> Token:
         provider_token=check_text(
             "provider_token", request.provider_token, length_max=_ALIAS_LENGTH_MAX, required=True
         ),
-        display_name=check_text("display_name", request.display_name, length_max=_SHOWN_LENGTH_MAX, required=True),
+        display_name=check_display_name(
+            check_text("display_name", request.display_name, length_max=_SHOWN_LENGTH_MAX, required=True)
+        ),
         expires_at=expires_at,
         stored_at=stored_at,
     )
