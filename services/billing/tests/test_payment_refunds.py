@@ -8,6 +8,7 @@ import pytest
 from chassis.times import to_proto
 from touchstone.billing.v1 import account_events_pb2, billing_events_pb2, payment_events_pb2, payment_pb2
 from touchstone.billing.v1 import account_service_pb2 as account_pb
+from touchstone.billing.v1 import charging_service_pb2 as charging_pb
 from touchstone.billing.v1 import payment_service_pb2 as pb
 from touchstone.billing.v1 import top_up_service_pb2 as top_up_pb
 
@@ -118,6 +119,30 @@ async def test_a_refund_that_is_dated_back_finds_the_cash_there_is(paying: Payin
     refusal = await refused(paying.calls.payments.RefundPayment, back(payment, amount=cny(10_01)))
     assert refusal.reason == "REFUND_EXCEEDS_CASH"
     await paying.calls.payments.RefundPayment(back(payment, amount=cny(10_00)))
+
+
+async def test_gift_credit_that_a_lapsed_reservation_held_stays_where_it_is(paying: Paying) -> None:
+    payment = await succeeded(paying)
+    gift = account_pb.GrantGiftRequest(
+        request_id="gift-1", account_id=ACCOUNT, amount=cny(30_00), reason="sorry", occurred_at=AT
+    )
+    await paying.calls.accounts.GrantGift(gift)
+    ends = to_proto(OCCURRED_AT + timedelta(hours=1))
+    held = charging_pb.ReserveRequest(
+        request_id="reserve-1",
+        reservation_id="film",
+        account_id=ACCOUNT,
+        amount=cny(20_00),
+        expires_at=ends,
+        description="film",
+        occurred_at=AT,
+    )
+    await paying.calls.charging.Reserve(held)
+    await paying.calls.payments.RefundPayment(back(payment, occurred_at=ends))
+    shown = (await paying.calls.accounts.GetBalance(account_pb.GetBalanceRequest(account_id=ACCOUNT))).balance
+    gifts = await paying.calls.accounts.ListGifts(account_pb.ListGiftsRequest(account_id=ACCOUNT))
+    assert (shown.held, gifts.gifts[0].remaining) == (cny(50_00), cny(30_00))
+    assert await paying.broken() == []
 
 
 async def test_a_refund_that_the_provider_never_does_frees_what_was_set_aside(paying: Paying) -> None:

@@ -34,7 +34,7 @@ SELECT a.balance - a.held - a.in_lots AS loose, (coalesce((
     JOIN ledger_lot_moves m ON m.account_id = h.account_id AND m.account_version = h.account_version
     JOIN ledger_lots l ON l.account_id = m.account_id AND l.account_version = m.lot
     WHERE h.account_id = a.id AND h.state = 'open' AND h.expires_at <= $2
-      AND (l.expires_at IS NULL OR l.expires_at > h.expires_at)
+      AND (l.expires_at IS NULL OR l.expires_at > $2)
 ), 0))::bigint AS gift
 FROM ledger_accounts a WHERE a.id = $1"""
 _DUE_REFUNDS = text("""
