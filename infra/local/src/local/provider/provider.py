@@ -57,7 +57,7 @@ class Provider:
         return body
 
     def refund(self, asked: Mapping[str, Any]) -> bool:
-        """Gives money back, once for each key; False for a payment that was not taken here, and for more than is left."""
+        """Gives money back, once for each key; False for a payment not taken here, and for more than is left."""
         payment = self.book.payments.get(asked["payment_id"])
         if payment is None or payment.state is not State.SUCCEEDED:
             return False
