@@ -45,7 +45,7 @@ from touchstone.billing.v1 import charging_service_pb2_grpc as charging_grpc
 from touchstone.common.v1 import common_pb2
 
 from benchmarks.serving import Call, Servers, measured, migrated, servers, with_empty_method
-from benchmarks.serving.beside import BATCH, CLIENTS, ROUND, ROUNDS, Wanted, beside_empty_method, beside_pgbench
+from benchmarks.serving.beside import BATCH, CLIENTS, ROUND, ROUNDS, Script, Wanted, beside_empty_method, beside_pgbench
 from benchmarks.serving.statements import CLIENT, NUMBER, naming, script_of, written_down
 
 ACCOUNTS = 2_000
@@ -72,12 +72,9 @@ async def _compare(among: Servers) -> list[dict[str, object]]:
         hot = Wanted("billing.charge.hot", charge_call(service.channel, 1), 0.4)
         unary = await beside_empty_method(service, [spread, hot])
         theirs = await migrated(among, __file__, "theirs")
-        batches = Wanted("billing.charge.batch100", batch_call(service.channel), 0.4)
-        script = await _script(theirs, among.nats.url)
-        return [
-            await beside_pgbench(among, service, batches, url=theirs.owner_url, script=script, unit="charges"),
-            *unary,
-        ]
+        batches = Wanted("billing.charge.batch100", batch_call(service.channel), 0.4, "charges")
+        script = Script(await _script(theirs, among.nats.url), theirs.owner_url)
+        return [await beside_pgbench(among, service, batches, script), *unary]
 
 
 async def _script(database: Database, nats_url: str) -> str:

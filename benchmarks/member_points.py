@@ -39,7 +39,7 @@ from touchstone.member.v1 import points_service_pb2 as pb
 from touchstone.member.v1 import points_service_pb2_grpc as points_grpc
 
 from benchmarks.serving import Call, Servers, measured, migrated, servers, with_empty_method
-from benchmarks.serving.beside import BATCH, CLIENTS, ROUND, ROUNDS, Wanted, beside_empty_method, beside_pgbench
+from benchmarks.serving.beside import BATCH, CLIENTS, ROUND, ROUNDS, Script, Wanted, beside_empty_method, beside_pgbench
 from benchmarks.serving.statements import CLIENT, NUMBER, naming, script_of, written_down
 
 CUSTOMERS = 2_000
@@ -64,12 +64,9 @@ async def _compare(among: Servers) -> list[dict[str, object]]:
         one_by_one = [Wanted("member.points.unary64", earn_call(service.channel), 0.5)]
         unary = await beside_empty_method(service, one_by_one)
         theirs = await migrated(among, __file__, "theirs")
-        batches = Wanted("member.points.batch100", batch_call(service.channel), 0.4)
-        script = await _script(theirs, among.nats.url)
-        return [
-            await beside_pgbench(among, service, batches, url=theirs.owner_url, script=script, unit="points entries"),
-            *unary,
-        ]
+        batches = Wanted("member.points.batch100", batch_call(service.channel), 0.4, "points entries")
+        script = Script(await _script(theirs, among.nats.url), theirs.owner_url)
+        return [await beside_pgbench(among, service, batches, script), *unary]
 
 
 async def _script(database: Database, nats_url: str) -> str:

@@ -26,11 +26,19 @@ ROUND = "R#"
 
 
 class Wanted(NamedTuple):
-    """A call with the name of its figure and the least ratio that it is to reach."""
+    """A call with the name of its figure, the least ratio that it is to reach, and what it does one or a hundred of."""
 
     name: str
     call: Call
     target: float
+    unit: str = "calls"
+
+
+class Script(NamedTuple):
+    """What pgbench sends, and the database that it sends it to."""
+
+    text: str
+    url: str
 
 
 async def beside_empty_method(
@@ -44,7 +52,7 @@ async def beside_empty_method(
         {
             "name": each.name,
             "value": round(calls),
-            "unit": "calls/s",
+            "unit": f"{each.unit}/s",
             "baseline": f"an empty method on the same server behind the same interceptors, {IN_FLIGHT} in flight",
             "baseline_value": round(empties),
             "ratio": round(calls / empties, 3),
@@ -55,20 +63,18 @@ async def beside_empty_method(
     ]
 
 
-async def beside_pgbench(
-    among: Servers, service: Measured, wanted: Wanted, *, url: str, script: str, unit: str
-) -> dict[str, object]:
-    """Items a second of a call that carries a batch; `script` does the same in the database at `url`."""
+async def beside_pgbench(among: Servers, service: Measured, wanted: Wanted, script: Script) -> dict[str, object]:
+    """Items a second of a call that carries a batch; the script does the same."""
     await rate(wanted.call, ROUND_SECONDS / 2, in_flight=CLIENTS)
     ours, theirs = [], []
     for number in range(ROUNDS):
-        of_round = script.replace(ROUND, str(number))
-        theirs.append(run_pgbench(among, url, of_round, seconds=ROUND_SECONDS, clients=CLIENTS))
+        of_round = script.text.replace(ROUND, str(number))
+        theirs.append(run_pgbench(among, script.url, of_round, seconds=ROUND_SECONDS, clients=CLIENTS))
         ours.append(await rate(wanted.call, ROUND_SECONDS, in_flight=CLIENTS))
     return {
         "name": wanted.name,
         "value": round(median(ours) * BATCH),
-        "unit": f"{unit}/s",
+        "unit": f"{wanted.unit}/s",
         "baseline": f"pgbench -M prepared, the same statements, {CLIENTS} clients",
         "baseline_value": round(median(theirs) * BATCH),
         "ratio": round(median(ours) / median(theirs), 3),
