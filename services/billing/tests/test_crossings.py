@@ -18,6 +18,8 @@ from billing.domain.movement import (
     Moved,
     Movement,
     MovementKind,
+    SetAside,
+    Shortfall,
     Undo,
 )
 from billing.domain.movement import (
@@ -355,6 +357,19 @@ async def test_a_second_payment_of_a_bill_is_on_its_way_still_when_the_first_has
         (BillKind.ORIGINAL, cny(10_00)),
         (BillKind.SUPPLEMENT, cny(30_00)),
     ], "of 40 missing 10 are on their way"
+    assert await billing.proof() == []
+
+
+async def test_who_owes_while_something_is_set_aside_is_below(billing: Billing) -> None:
+    aside = movement(SetAside(cny(60_00), OCCURRED_AT + HOUR), MovementKind.RESERVATION)
+    paid = movement(Credit(cny(20_00)), MovementKind.RECHARGE)
+    await applied(billing, paid, aside, movement(Debit(cny(60_00))))
+
+    back = movement(Undo(paid.transaction_id, None, Shortfall.OWE), MovementKind.RECHARGE_REVERSAL)
+    await applied(billing, back)
+    await applied(billing, movement(Credit(cny(5_00)), MovementKind.RECHARGE))
+
+    assert [(bill.balance_at_issue, bill.amount) for bill in await bills(billing)] == [(cny(40_00), cny(60_00))]
     assert await billing.proof() == []
 
 

@@ -1,10 +1,22 @@
 """What billing claims of crossings, bills and what was appended after them, asked of the tables.
 
-The measure, balance and credit limit together, is an entry's `balance_after - floor`.
+The measure is balance and credit limit together. An entry's `floor` is minus the limit, less what the account owes; an
+account that owes has nothing available. There the limit is the one that was set last: to one that owes none is set.
 """
 
-from billing.domain.movement import TAKEN_AGAIN_BY
+from billing.domain.movement import TAKEN_AGAIN_BY, MovementKind
 from billing.store.rule import Rule
+
+
+def _measure(entry: str) -> str:
+    return f"""({entry}.balance_after - CASE
+        WHEN {entry}.balance_after - {entry}.held_after > {entry}.floor THEN {entry}.floor
+        ELSE coalesce((SELECT limits.floor FROM ledger_entries limits
+                       JOIN ledger_transactions setting ON setting.source = limits.source
+                       WHERE setting.kind = '{MovementKind.CREDIT_LIMIT}' AND limits.account_id = {entry}.account_id
+                         AND limits.account_version <= {entry}.account_version
+                       ORDER BY limits.account_version DESC LIMIT 1), 0) END)"""  # noqa: S608 - constants
+
 
 _STAYS = """
 SELECT b.*, coalesce(b.crossing_version, e.account_version) AS stay FROM bills b
@@ -21,14 +33,14 @@ RULES = (
     Rule(
         "an original that came with a posting states what that left of its account, below the threshold",
         "SELECT count(*) FROM bills WHERE kind = 'original'",
-        """
+        f"""
         SELECT b.bill_id FROM bills b
         LEFT JOIN ledger_entries e ON e.source = b.transaction_id AND e.account_id = :prefix || b.account_id
         WHERE b.kind = 'original' AND b.transaction_id IS NOT NULL
           AND (e.source IS NULL OR (e.amount >= 0 AND b.cause IS DISTINCT FROM 'credit_limit')
                OR e.balance_after <> b.balance_at_issue_minor
-               OR e.balance_after - e.floor >= b.threshold_minor
-               OR e.account_version <> coalesce(b.crossing_version, e.account_version))""",
+               OR {_measure("e")} >= b.threshold_minor
+               OR e.account_version <> coalesce(b.crossing_version, e.account_version))""",  # noqa: S608 - constants
     ),
     Rule(
         "between two originals of an account its measure was back at the threshold of the first",
@@ -42,7 +54,7 @@ RULES = (
         WHERE next_bill_id IS NOT NULL AND NOT EXISTS (
             SELECT FROM ledger_entries back WHERE back.account_id = :prefix || pair.account_id
             AND back.account_version > pair.stay AND back.account_version <= pair.next_stay
-            AND back.balance_after - back.floor >= pair.threshold_minor)""",  # noqa: S608 - constants
+            AND {_measure("back")} >= pair.threshold_minor)""",  # noqa: S608 - constants
     ),
     Rule(
         "bill numbers have no gaps, and the book ends with the last",
@@ -63,18 +75,18 @@ RULES = (
             (a.crossed_version > 0 AND NOT EXISTS (
                 SELECT FROM ledger_entries e WHERE e.account_id = :prefix || a.account_id
                         AND e.account_version = a.crossed_version
-                        AND e.balance_after - e.floor < a.crossed_threshold_minor
+                        AND {_measure("e")} < a.crossed_threshold_minor
                         AND (e.amount < 0 OR a.crossed_cause NOT IN ('debit', 'expiry'))))
             OR EXISTS (SELECT FROM ledger_entries e WHERE e.account_id = :prefix || a.account_id
                        AND e.account_version > a.crossed_version
-                       AND e.balance_after - e.floor >= a.crossed_threshold_minor
+                       AND {_measure("e")} >= a.crossed_threshold_minor
                        AND NOT EXISTS ({_TAKEN_AGAIN})))
         UNION ALL
         SELECT b.account_id FROM ({_STAYS}) AS b
         JOIN accounts a ON a.account_id = b.account_id AND a.crossed_version IS NULL
         WHERE NOT EXISTS (SELECT FROM ledger_entries back WHERE back.account_id = :prefix || b.account_id
                           AND back.account_version > b.stay
-                          AND back.balance_after - back.floor >= b.threshold_minor)""",  # noqa: S608 - constants
+                          AND {_measure("back")} >= b.threshold_minor)""",  # noqa: S608 - constants
     ),
     Rule(
         "what is asked of an account belongs to a stay that lasts",
@@ -101,12 +113,12 @@ RULES = (
     Rule(
         "a bill closed as restored was closed by a movement that left its account at the threshold",
         "SELECT count(*) FROM bill_closures",
-        """
+        f"""
         SELECT c.bill_id FROM bill_closures c JOIN bills b USING (bill_id)
         LEFT JOIN ledger_entries e
           ON e.account_id = :prefix || b.account_id AND e.account_version = c.account_version
         WHERE c.because = 'restored' AND b.crossing_version IS NOT NULL
-          AND (e.source IS NULL OR e.balance_after - e.floor < b.threshold_minor)""",
+          AND (e.source IS NULL OR {_measure("e")} < b.threshold_minor)""",  # noqa: S608 - constants
     ),
     Rule(
         "a supplement and a credit note belong to a bill of the same account, a supplement to an original",
