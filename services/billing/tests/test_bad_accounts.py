@@ -16,7 +16,7 @@ from touchstone.billing.v1 import account_service_pb2 as pb
 from touchstone.common.v1.common_pb2 import Money
 
 from services.billing.tests import test_bad_input
-from services.billing.tests.calls import AT, Calls, cny, opened, recharged
+from services.billing.tests.calls import AT, Calls, boss, cny, fields, opened, recharged, refused
 from services.billing.tests.factories import ACCOUNT
 
 Bad = tuple[str, Message, list[str]]
@@ -185,3 +185,27 @@ async def test_what_expired_is_booked_off_by_a_call(calls: Calls) -> None:
     assert [(await calls.accounts.ExpireGifts(request)).accounts for _ in range(2)] == [1, 1], "a repeat says the same"
     balance = (await calls.accounts.GetBalance(pb.GetBalanceRequest(account_id=ACCOUNT))).balance
     assert (balance.gift, balance.spendable) == (cny(0), cny(100_00))
+
+
+@pytest.mark.parametrize("minor_units", [1, AMOUNT_MAX])
+async def test_who_may_not_set_a_credit_limit_opens_no_account_with_one(served: Serving, minor_units: int) -> None:
+    clerk = Calls(served, "billing.write", "billing.read")
+    wanted = opened(plan_id="", credit_limit=cny(minor_units))
+
+    alone = await refused(clerk.accounts.OpenAccount, wanted)
+    batch = pb.BatchOpenAccountsRequest(requests=[wanted, opened("plain", account_id="plain", plan_id="")])
+    limited, plain = (await clerk.accounts.BatchOpenAccounts(batch)).results
+
+    for refusal in (alone, from_status(limited.error)):
+        assert (refusal.code, refusal.reason) == ("PERMISSION_DENIED", "CREDIT_LIMIT_DENIED")
+        assert fields(refusal) == ["credit_limit"]
+    assert plain.response.account.account_id == "plain"
+    assert (await clerk.accounts.ListAccounts(pb.ListAccountsRequest())).accounts == [plain.response.account]
+
+
+async def test_who_may_set_a_credit_limit_opens_an_account_with_one(served: Serving) -> None:
+    clerk = Calls(served, "billing.write", "billing.read")
+    limited = (await boss(served).accounts.OpenAccount(opened(plan_id="", credit_limit=cny(30_00)))).account
+    of_nothing = await clerk.accounts.OpenAccount(opened("o-2", account_id="acc-2", plan_id="", credit_limit=cny(0)))
+    assert (limited.credit_limit, limited.spendable) == (cny(30_00), cny(30_00))
+    assert of_nothing.account.credit_limit == cny(0)

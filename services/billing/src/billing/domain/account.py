@@ -5,7 +5,7 @@ from datetime import date, datetime
 from enum import StrEnum
 from typing import NamedTuple
 
-from chassis.errors import AlreadyExists, InvalidArgument, NotFound
+from chassis.errors import AlreadyExists, FieldViolation, InvalidArgument, NotFound, PermissionDenied
 from chassis.money import Money, check_currency
 
 from billing.domain.ids import AccountId, CustomerId, PlanId
@@ -18,6 +18,14 @@ class AccountNotFound(NotFound):
 
 class AccountExists(AlreadyExists):
     """BOSS's account number is in use."""
+
+
+class CreditLimitDenied(PermissionDenied):
+    """Who opens accounts does not by that say how far they may go below zero: that is for who may set credit limits."""
+
+    def __init__(self) -> None:
+        super().__init__("credit_limit: an account with one is opened by who may set credit limits")
+        self.violations = (FieldViolation("credit_limit", "must be unset or 0 for a caller who may not set it"),)
 
 
 class AccountState(StrEnum):
@@ -154,6 +162,11 @@ class OpenAccount:
             self.credit_limit.not_negative("credit_limit")
             if self.credit_limit.currency != self.currency:
                 raise InvalidArgument("credit_limit.currency", f"must be {self.currency}, the currency of the account")
+
+    def check_limit(self, *, sets_limits: bool) -> None:
+        """Refuses CreditLimitDenied for a limit above 0 to a caller who may not set credit limits."""
+        if not sets_limits and self.credit_limit is not None and self.credit_limit.minor_units:
+            raise CreditLimitDenied
 
     def opened(self) -> Account:
         """The account as it starts: balance 0, never billed."""

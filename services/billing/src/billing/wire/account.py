@@ -2,6 +2,7 @@
 
 from datetime import datetime
 
+from chassis.auth import current_caller
 from chassis.ids import check_id
 from chassis.times import from_proto, to_proto
 from touchstone.billing.v1 import account_pb2 as balance_pb
@@ -14,10 +15,12 @@ from billing.domain.movement import StatementEntry
 from billing.wire.kind import STATE_TO_PROTO
 from billing.wire.value import account_id_from_proto, money_from_proto, money_to_proto, plan_id_from_proto
 
+_SETS_LIMITS = "billing.admin"
+
 
 def open_account_from_proto(request: account_pb.OpenAccountRequest) -> OpenAccount:
-    """The wish of BOSS."""
-    return OpenAccount(
+    """The wish of BOSS. Refuses CreditLimitDenied to a caller who may not call SetCreditLimit."""
+    wish = OpenAccount(
         account_id=account_id_from_proto(request.account_id),
         customer_id=CustomerId(check_id("customer_id", request.customer_id)),
         currency=request.currency,
@@ -25,6 +28,8 @@ def open_account_from_proto(request: account_pb.OpenAccountRequest) -> OpenAccou
         occurred_at=from_proto(request.occurred_at, "occurred_at"),
         credit_limit=money_from_proto(request.credit_limit) if request.HasField("credit_limit") else None,
     )
+    wish.check_limit(sets_limits=_SETS_LIMITS in current_caller().scopes)
+    return wish
 
 
 def account_opened_to_proto(standing: Standing) -> account_pb.OpenAccountResponse:
