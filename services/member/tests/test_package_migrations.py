@@ -47,7 +47,20 @@ from member.use_cases.customers import UpsertCustomer
 from member.use_cases.memberships import EnrolCustomer
 from member.use_cases.tiers import Placement, note_spending, place_members
 
-from services.member.tests.factories import JANUARY, award, awarded, customer, day, enrolled, rows, scalar, told
+from services.member.tests.earning import refund
+from services.member.tests.factories import (
+    JANUARY,
+    award,
+    awarded,
+    customer,
+    day,
+    enrolled,
+    reward,
+    rewarded,
+    rows,
+    scalar,
+    told,
+)
 from services.member.tests.steps import enrol, prove, put
 
 SHANGHAI = Calendar(ZoneInfo("Asia/Shanghai"))
@@ -378,4 +391,14 @@ async def test_a_condition_counts_money_of_the_plans_window(work: Work) -> None:
     ]
     await work.run(lambda transaction: note_spending(transaction, noted))
     tried = await dry_run(work, plan(("customer.recharged_minor == 900", GOLD), spend_days=11))
+    assert tried.rules[0][1].samples == ["c-1"]
+
+
+async def test_a_condition_counts_money_less_what_was_given_back(work: Work) -> None:
+    await enrolled(work, "c-1", "c-2")
+    for who in ("c-1", "c-2"):
+        await rewarded(work, reward(900, at=day(-1), customer_id=who, source=f"billing:{who}"))
+    await refund(work, "billing:c-1", 300, on=1, paid_minor=900)
+    await refund(work, "billing:c-2", 300, on=100, paid_minor=900)
+    tried = await dry_run(work, plan(("customer.recharged_minor == 600", GOLD), spend_days=30))
     assert tried.rules[0][1].samples == ["c-1"]

@@ -4,7 +4,7 @@ import asyncio
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from chassis.calendar import Period
@@ -16,6 +16,7 @@ from ledger import AccountId, Entry, Post, Reverse, Shortfall, Source
 from member.domain.customer import EVERYBODY, CustomerId, PersonId, Subscriber, SubscriberId, SubscriberKind
 from member.domain.kinds import PointsKind
 from member.domain.membership import Holder, MemberId, MemberMoved, Standing, TierMove, TierNotFound
+from member.domain.pending import Refund
 from member.domain.points import Grant, Share
 from member.domain.program import GENERAL, Moves, Program, Tier, TierId
 from member.domain.requirement import (
@@ -39,6 +40,7 @@ from member.use_cases import memberships, outlook, tiers
 from member.use_cases.customers import UpsertCustomer, upsert_customers
 from member.use_cases.memberships import EnrolCustomer
 from member.use_cases.outlook import WarnDowngrades, Warnings, warn_downgrades
+from member.use_cases.taking_back import TakeBack, take_back
 from member.use_cases.tiers import Evaluation, Placement, place_members
 
 from services.member.tests.factories import (
@@ -163,6 +165,13 @@ def random_spending(dice: random.Random, ids: Sequence[str]) -> list[Spending]:
     ]
 
 
+def random_refund(dice: random.Random, paid: Spending) -> Refund:
+    """A part of a payment given back, within a year of it."""
+    part = dice.randint(1, paid.amount.minor_units)
+    at = paid.occurred_at + timedelta(days=5 * dice.randint(0, 70))
+    return Refund(f"{paid.source}/back", paid.source, paid.amount.minor_units, part, at)
+
+
 async def populate(work: Work, dice: random.Random, ids: Sequence[str]) -> None:
     """Customers with lines, as members or a person of them, with points and spend over two years."""
 
@@ -173,7 +182,9 @@ async def populate(work: Work, dice: random.Random, ids: Sequence[str]) -> None:
         begun = await memberships.enrol_customers(transaction, [EnrolCustomer(holder, day(0)) for holder in holders])
         grants = random_grants(dice, [standing for standing in begun if isinstance(standing, Standing)])
         await points.post_grants(transaction.connection, grants, recorded_at=transaction.recorded_at)
-        await tiers.note_spending(transaction, random_spending(dice, ids))
+        paid = random_spending(dice, ids)
+        await tiers.note_spending(transaction, paid)
+        await take_back(transaction, [TakeBack(random_refund(dice, each)) for each in paid if dice.random() < 0.5])
 
     await work.run(act)
 

@@ -58,6 +58,9 @@ async def _spend(connection: AsyncConnection, member: Member, as_of: datetime, s
         return []
     spent = tier_spend.c
     asked = select(spent.spent_at.label("at"), spent.kind, spent.amount_minor.label("amount")).where(
-        spent.customer_id == member.customer_id, spent.spent_at > start, spent.spent_at <= as_of
+        spent.customer_id == member.customer_id,
+        spent.spent_at > start,
+        spent.spent_at <= as_of,
+        (spent.refunded_at <= as_of) | spent.refunded_at.is_(None),
     )
     return (await connection.execute(asked)).all()

@@ -61,8 +61,8 @@ _CANCEL_PENDING = text("""
     WHERE pending_points.transaction_id = less.transaction_id
 """)
 
-# Refunds are rare and payments are not: payments share the lock, a refund has it alone. So of a payment and its refund
-# the second always sees what the first has done, whichever comes first.
+# Refunds and merges are rare and payments are not: payments share the lock, the others have it alone. So of a payment
+# and its refund the second always sees what the first has done, whichever comes first.
 _LOCK_PAYMENTS = text("SELECT pg_advisory_xact_lock_shared(hashtext('payments and refunds'))")
 _LOCK_REFUNDS = text("SELECT pg_advisory_xact_lock(hashtext('payments and refunds'))")
 

@@ -147,6 +147,7 @@ class Measuring:
                 SELECT {", ".join(sums)} FROM tier_spend
                 WHERE tier_spend.customer_id = asked.customer_id AND asked.person_id = ''
                     AND tier_spend.spent_at <= asked.as_of
+                    AND coalesce(tier_spend.refunded_at <= asked.as_of, true)
                     AND tier_spend.spent_at > {self._earliest([measure.window for measure in measures])}
             ) AS spent"""  # noqa: S608 - made of constants
 

@@ -106,8 +106,9 @@ _MOVE_CARE = text("""
 """)
 
 _CARRY_SPEND = text("""
-    INSERT INTO tier_spend (source, customer_id, kind, amount_minor, spent_at)
-    SELECT source || '@' || :customer_id, :customer_id, kind, amount_minor, spent_at
+    INSERT INTO tier_spend (source, customer_id, kind, amount_minor, spent_at, refund_of, refunded_at)
+    SELECT coalesce(refund_of, source) || '@' || :customer_id || coalesce(substr(source, length(refund_of) + 1), ''),
+        :customer_id, kind, amount_minor, spent_at, refund_of || '@' || :customer_id, refunded_at
     FROM tier_spend WHERE customer_id = :merged_id
 """)
 

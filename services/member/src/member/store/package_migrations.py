@@ -54,6 +54,7 @@ _CUSTOMERS = text("""
         FROM tier_spend
         WHERE tier_spend.customer_id = page.customer_id
             AND tier_spend.spent_at > :spent_after AND tier_spend.spent_at <= :as_of
+            AND coalesce(tier_spend.refunded_at <= :as_of, true)
     ) AS spend
     ORDER BY page.customer_id
 """)

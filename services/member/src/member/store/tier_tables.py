@@ -56,10 +56,17 @@ tier_spend = Table(
     Column("customer_id", Text, nullable=False),
     Column("kind", Text, nullable=False),
     Column("amount_minor", BigInteger, nullable=False),
-    Column("spent_at", DateTime(timezone=True), nullable=False),
+    Column("spent_at", DateTime(timezone=True), nullable=False, comment="of the payment, also where it is given back"),
+    Column("refund_of", Text, comment="the payment, where it is given back"),
+    Column("refunded_at", DateTime(timezone=True), comment="business time; the payment counts in full before"),
     CheckConstraint("kind IN ('recharge', 'order')", name="tier_spend_kind_known"),
-    CheckConstraint("amount_minor > 0", name="tier_spend_positive"),
-    Index("tier_spend_by_customer", "customer_id", "spent_at", postgresql_include=["kind", "amount_minor"]),
+    CheckConstraint(
+        "CASE WHEN refund_of IS NULL THEN amount_minor > 0 ELSE amount_minor < 0 AND refunded_at IS NOT NULL END",
+        name="tier_spend_signed",
+    ),
+    Index(
+        "tier_spend_by_customer", "customer_id", "spent_at", postgresql_include=["kind", "amount_minor", "refunded_at"]
+    ),
 )
 
 downgrade_warnings = Table(

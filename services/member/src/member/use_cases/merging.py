@@ -25,7 +25,7 @@ from member.domain.merge import (
     person_moves,
 )
 from member.domain.program import ProgramId, Timeline
-from member.store import Connection, carrying, consents, customers, members, points, programs
+from member.store import Connection, carrying, consents, customers, earning, members, points, programs
 from member.store import merging as store
 from member.use_cases import entitlements, tiers
 from member.use_cases.consents import SayConsent, say_consents
@@ -94,6 +94,8 @@ async def merge_customers(transaction: Transaction, commands: Sequence[MergeCust
     """
     connection = transaction.connection
     ids = {each for command in commands for each in (command.customer_id, command.merged_id)}
+    # Before any row, as payments and refunds do: what is spent or given back meanwhile would be noted of who is gone.
+    await earning.lock_refunds(connection)
     batch = _Batch(await customers.find_customers_for_update(connection, ids))
     for command in commands:
         batch.outcomes.append(await _merge(transaction, command, batch))

@@ -1,4 +1,4 @@
-"""Take back what a payment gave, when the payment is given back.
+"""Take back what a payment gave, when the payment is given back: points, and what it counts for as spend.
 
 Of each part that was booked as much is taken back as of the payment was refunded by then, rounded down, and all of it
 with the last of the money; of points that have not ripened yet so many never will. A refund may come before its
@@ -16,7 +16,7 @@ from member.domain.kinds import PointsKind
 from member.domain.membership import MemberId
 from member.domain.pending import Refund
 from member.domain.spending import PointsReversed
-from member.store import earning, members, points, standing
+from member.store import earning, members, points, spend, standing
 from member.use_cases.bringing_back import bring_back
 from member.use_cases.telling import tell_expired
 
@@ -43,6 +43,7 @@ class TakenBack:
 
 async def take_back(transaction: Transaction, commands: Sequence[TakeBack]) -> dict[str, TakenBack]:
     """Take back what payments gave that are refunded, in whole or in part, and say for each payment what that came to.
+    As spend the refunded part counts no more; a tier that was reached by it is lost where the next evaluation says so.
 
     A refund that is known takes nothing more. A payment that gave nothing has nothing taken back; neither has, for now,
     one that is not known yet.
@@ -72,6 +73,7 @@ async def _settle(transaction: Transaction, last: Mapping[str, TakeBack]) -> dic
     if not last:
         return {}
     connection = transaction.connection
+    await spend.insert_refunds(connection, last)
     refunded = await earning.find_refunds(connection, last)
     cancelled = dict.fromkeys(last, 0)
     waiting = await earning.pending_of_for_update(connection, last)
