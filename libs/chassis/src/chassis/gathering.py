@@ -7,8 +7,7 @@ at the same moment it costs each of them little. Every call keeps its own claim,
 import asyncio
 from collections.abc import Callable, Sequence
 from contextvars import Context, copy_context
-from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 from google.protobuf.message import Message
 
@@ -26,8 +25,7 @@ _GATHER_STEP_SECONDS = 0.001
 _GATHER_SECONDS_MAX = 0.05
 
 
-@dataclass(frozen=True, slots=True)
-class _Call(Generic[C, M]):
+class _Call(NamedTuple, Generic[C, M]):
     """A unary call that waits: what it asks, where its reply goes, and the trace it belongs to."""
 
     ask: Ask[C]

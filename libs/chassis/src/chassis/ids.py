@@ -8,6 +8,7 @@ import uuid_utils
 from chassis.errors import InvalidArgument
 
 _CALLER_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,63}\Z")
+_CONTROL = re.compile(r"[\x00-\x1f\ud800-\udfff]")
 _REQUEST_ID = re.compile(r"[\x21-\x7e]{1,128}\Z")
 
 
@@ -42,6 +43,6 @@ def check_text(field: str, value: str, *, length_max: int, required: bool = Fals
         raise InvalidArgument(field, "is required")
     if len(value) > length_max:
         raise InvalidArgument(field, f"must have at most {length_max} characters")
-    if any(ord(character) < 32 or 0xD800 <= ord(character) <= 0xDFFF for character in value):
+    if _CONTROL.search(value):
         raise InvalidArgument(field, "must not contain control characters")
     return value
