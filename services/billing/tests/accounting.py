@@ -1,7 +1,7 @@
 """What the books, the outbox and the stream must say after a load, whatever happened to the service meanwhile."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import asyncpg
@@ -187,7 +187,9 @@ class Row(NamedTuple):
 async def expect_each_once(load: Load, books: Books) -> None:
     """What was answered is done once, what was refused is not, and nothing else happened."""
     claims = await books.column("SELECT request_id FROM handled_requests WHERE caller = 'boss'")
-    assert {each.partition("/")[0] for each in claims} == set(load.answers)
+    _expect_same(
+        {each.partition("/")[0] for each in claims}, list(load.answers), "requests that were claimed, and answered"
+    )
     known = await _known(load, books)
     effects = [
         effect
@@ -204,7 +206,7 @@ async def expect_each_once(load: Load, books: Books) -> None:
            WHERE e.account_version IS NOT NULL AND e.amount <> 0"""
     )
     by_itself = ("recurring", "lot_expiry")
-    assert Counter(map(tuple, effects)) == Counter(each for each in booked if each[0] not in by_itself)
+    _expect_same((each for each in booked if each[0] not in by_itself), map(tuple, effects), "movements, and answers")
 
 
 async def _known(load: Load, books: Books) -> Known:
@@ -237,11 +239,12 @@ async def expect_told(books: Books, nats: NatsServer) -> list[Row]:
         event_type = known[row.event_type]
         told.setdefault(event_type, []).append(event_type.FromString(row.payload))
     for event_type, (names, statement) in TOLD.items():
-        seen = Counter(_name(each, names) for each in told.get(event_type, []))
-        assert seen == Counter(await books.column(statement)), event_type.__name__
+        seen = (_name(each, names) for each in told.get(event_type, []))
+        _expect_same(seen, await books.column(statement), f"{event_type.__name__} told, and its rows")
     for event_type, names in COUNTED.items():
         assert set(Counter(_name(each, names) for each in told.get(event_type, [])).values()) <= {1}, event_type
-    assert Counter(await in_stream(nats)) == Counter((row.event_id, row.payload) for row in rows)
+    stored = ((row.event_id, row.payload) for row in rows)
+    _expect_same(await in_stream(nats), stored, "events in the stream, and in the outbox")
     return rows
 
 
@@ -283,6 +286,13 @@ async def expect_balances(load: Load, books: Books, rows: list[Row]) -> None:
         if isinstance(event, IN_ORDER):
             assert event.account_version >= versions.get(event.account_id, 0), event
             versions[event.account_id] = event.account_version
+
+
+def _expect_same(found: Iterable[Hashable], expected: Iterable[Hashable], what: str) -> None:
+    """The same things, each as often; else the first few that differ."""
+    ours, theirs = Counter(found), Counter(expected)
+    differences = [*(ours - theirs).most_common(5), *(theirs - ours).most_common(5)]
+    assert ours == theirs, (what, differences)
 
 
 def _says_balance(message: Any) -> bool:
