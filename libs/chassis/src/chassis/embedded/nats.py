@@ -7,13 +7,12 @@ import signal
 import socket
 import time
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 from chassis import clock
 from chassis.embedded.child import Child, Launch, ServerDidNotStart
 from chassis.embedded.installation import nats_binary
 from chassis.embedded.ports import free_port
+from chassis.embedded.server import Server
 
 _GIBIBYTE = 1024**3
 
@@ -32,23 +31,23 @@ jetstream {{
 """
 
 
-class NatsServer:
-    """nats-server as a direct child of this process, which it cannot outlive.
+class NatsServer(Server):
+    """nats-server with JetStream.
 
     `folder` holds `store/` (the streams), `log` and `nats.conf`. JetStream's default of writing to disk every two
     minutes stays: a killed server loses nothing, and the record is the outbox, not the stream.
     """
 
+    STOPPED_BY = (signal.SIGTERM,)
+
     def __init__(
         self, folder: Path, *, max_file_store: int = 8 * _GIBIBYTE, user: str = "", password: str = ""
     ) -> None:
-        self.folder = folder.absolute()
+        super().__init__(folder)
         self.max_file_store = max_file_store
-        self.port = 0
         self.monitor_port = 0
         self._credentials = (user, password) if user else None
         self._name = ""
-        self._child: Child | None = None
 
     def start(self, *, port: int | None = None, monitor_port: int | None = None, timeout_seconds: float = 30.0) -> None:
         """Starts and waits until clients are greeted, on the given ports, else those of the last start, else free ones.
@@ -73,37 +72,6 @@ class NatsServer:
             if not taken or clock.monotonic() > deadline:
                 raise ServerDidNotStart(f"nats-server in {self.folder} did not start:\n{failure}")
 
-    def stop(self) -> None:
-        """Ends the server in order (SIGTERM) and reaps it; the streams stay in the folder."""
-        if self._child is not None:
-            self._child.stop(signal.SIGTERM)
-            self._child = None
-
-    def kill(self) -> None:
-        """SIGKILL, as a crash would end it, and reaped."""
-        if self._child is not None:
-            self._child.kill()
-            self._child = None
-
-    @property
-    def running(self) -> bool:
-        """Whether the child has been started and has not ended."""
-        return self._child is not None and self._child.exit_code() is None
-
-    def has_crashed(self) -> bool:
-        """Whether the child has ended although nobody stopped or killed it here."""
-        return self._child is not None and self._child.exit_code() is not None
-
-    @property
-    def pid(self) -> int | None:
-        """The server's process id."""
-        return self._child.pid if self._child is not None else None
-
-    @property
-    def log_path(self) -> Path:
-        """What the server has written, over all its starts."""
-        return self.folder / "log"
-
     @property
     def url(self) -> str:
         """The address for clients, with the password where one was set."""
@@ -114,13 +82,6 @@ class NatsServer:
     def monitor_url(self) -> str:
         """The address of the monitoring pages, such as /jsz and /healthz."""
         return f"http://127.0.0.1:{self.monitor_port}"
-
-    def __enter__(self) -> Self:
-        self.start()
-        return self
-
-    def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
-        self.stop()
 
     def _launch(self) -> Child:
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)

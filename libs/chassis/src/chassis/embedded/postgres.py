@@ -10,13 +10,12 @@ import subprocess
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 from chassis import clock
 from chassis.embedded.child import Child, Launch, ServerDidNotStart, User, leashed
 from chassis.embedded.installation import owned_folder, postgres_binaries, reachable, unprivileged_user
 from chassis.embedded.ports import free_port
+from chassis.embedded.server import Server
 
 SUPERUSER = "touchstone"
 _STAND_INS = Path("/var/tmp")  # noqa: S108 - a folder that outlives a restart and that every user can walk into
@@ -48,20 +47,20 @@ _FAST_TOO = {
 _FAST_INITDB = ["--no-sync", "--set=scram_iterations=1"]
 
 
-class PostgresServer:
-    """PostgreSQL as a direct child of this process, which it cannot outlive.
+class PostgresServer(Server):
+    """PostgreSQL, stopped by a fast shutdown: open transactions are rolled back, a checkpoint is written.
 
     `folder` holds `data/`, `log` and `superuser.password`. Root's server runs as an ordinary user; where that user
     cannot reach `folder`, the data lie under /var/tmp and `data` is a link to them.
     """
 
+    STOPPED_BY = (signal.SIGINT, signal.SIGQUIT)
+
     def __init__(self, folder: Path, *, fast: bool = False, options: Mapping[str, str] | None = None) -> None:
-        self.folder = folder.absolute()
+        super().__init__(folder)
         self.fast = fast
         self.options = {**_DURABLE, **((_FAST | _FAST_TOO) if fast else {}), **(options or {})}
-        self.port = 0
         self._user: User | None = None
-        self._child: Child | None = None
 
     def start(self, *, port: int | None = None, timeout_seconds: float = 60.0) -> None:
         """Makes the data folder if there is none, starts and waits until connections are accepted.
@@ -88,37 +87,6 @@ class PostgresServer:
                 raise ServerDidNotStart(f"PostgreSQL in {self.folder} did not start:\n{failure}")
             time.sleep(0.1)
 
-    def stop(self) -> None:
-        """Fast shutdown: open transactions are rolled back, a checkpoint is written; the child is reaped."""
-        if self._child is not None:
-            self._child.stop(signal.SIGINT, signal.SIGQUIT)
-            self._child = None
-
-    def kill(self) -> None:
-        """SIGKILL, as a crash would end it; reaped, so that the next start is not refused."""
-        if self._child is not None:
-            self._child.kill()
-            self._child = None
-
-    @property
-    def running(self) -> bool:
-        """Whether the child has been started and has not ended."""
-        return self._child is not None and self._child.exit_code() is None
-
-    def has_crashed(self) -> bool:
-        """Whether the child has ended although nobody stopped or killed it here."""
-        return self._child is not None and self._child.exit_code() is not None
-
-    @property
-    def pid(self) -> int | None:
-        """The postmaster's process id."""
-        return self._child.pid if self._child is not None else None
-
-    @property
-    def log_path(self) -> Path:
-        """What the server has written, over all its starts."""
-        return self.folder / "log"
-
     @property
     def socket_folder(self) -> Path:
         """The folder of the Unix socket: the data folder itself, open to the server's user and root alone."""
@@ -141,13 +109,6 @@ class PostgresServer:
     def binary(self, name: str) -> Path:
         """A program of the same installation, such as `psql` or `pgbench`."""
         return postgres_binaries(unprivileged_user()) / name
-
-    def __enter__(self) -> Self:
-        self.start()
-        return self
-
-    def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
-        self.stop()
 
     def _owner(self) -> User | None:
         """Root takes the user the data belong to already, so that a folder made without root stays usable."""

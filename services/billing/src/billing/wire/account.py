@@ -12,6 +12,7 @@ from touchstone.billing.v1 import billing_pb2
 from billing.domain.account import BalanceParts, OpenAccount, Standing
 from billing.domain.ids import CustomerId
 from billing.domain.movement import StatementEntry
+from billing.domain.statement import StatedEntry
 from billing.wire.kind import STATE_TO_PROTO
 from billing.wire.value import account_id_from_proto, money_from_proto, money_to_proto, plan_id_from_proto
 
@@ -73,8 +74,8 @@ def balance_to_proto(parts: BalanceParts, as_of: datetime | None) -> balance_pb.
     )
 
 
-def statement_entry_to_proto(entry: StatementEntry) -> billing_pb2.StatementEntry:
-    """One line of a statement."""
+def statement_entry_to_proto(entry: StatementEntry | StatedEntry) -> billing_pb2.StatementEntry:
+    """One line of a statement, in the order of booking or in a month's."""
     return billing_pb2.StatementEntry(
         transaction_id=entry.transaction_id,
         kind=entry.kind,

@@ -3,13 +3,14 @@
 from chassis.calendar import Calendar, Span
 from chassis.errors import InvalidArgument
 from chassis.times import from_proto, to_proto
-from touchstone.billing.v1 import billing_pb2, notice_pb2
+from touchstone.billing.v1 import notice_pb2
 from touchstone.billing.v1 import notice_service_pb2 as pb
 
 from billing.documents.laying_out import Layout
 from billing.documents.writing import Language
 from billing.domain.notice import NoticeLine, NoticeLineKind, NoticeOf
 from billing.domain.statement import StatedEntry, Statement, checked_span, month_span
+from billing.wire.account import statement_entry_to_proto
 from billing.wire.bill import bill_to_proto
 from billing.wire.parts import balance_parts_to_proto
 from billing.wire.reckoning import reckoning_to_proto
@@ -84,7 +85,7 @@ def statement_to_proto(statement: Statement, shown: list[StatedEntry]) -> notice
             )
             for each in statement.sections
         ],
-        entries=[_entry_to_proto(entry) for entry in shown],
+        entries=map(statement_entry_to_proto, shown),
         closed=statement.closed,
     )
 
@@ -98,20 +99,4 @@ def _line_to_proto(line: NoticeLine, layout: Layout) -> notice_pb2.NoticeLine:
         occurred_at=to_proto(line.occurred_at),
         reference=line.reference,
         reckoning=None if line.reckoned is None else reckoning_to_proto(line.reckoned),
-    )
-
-
-def _entry_to_proto(entry: StatedEntry) -> billing_pb2.StatementEntry:
-    return billing_pb2.StatementEntry(
-        transaction_id=entry.transaction_id,
-        kind=entry.kind,
-        amount=money_to_proto(entry.amount),
-        balance_after=money_to_proto(entry.balance_after),
-        account_version=entry.account_version,
-        description=entry.note,
-        occurred_at=to_proto(entry.occurred_at),
-        recorded_at=to_proto(entry.recorded_at),
-        gift_amount=money_to_proto(entry.gift),
-        charge_id=entry.charge_id,
-        reverses_transaction_id=entry.reverses,
     )
