@@ -7,10 +7,11 @@ from typing import Any
 from billing.domain.account import Account
 from billing.domain.bill import Bill, BillKind
 from billing.domain.effects import Effect, documents
+from billing.domain.entry import Entry, concerned, turn
 from billing.domain.ids import BillId, TransactionId
 from billing.domain.movement import Billing
 from billing.domain.plan import BillPlan, Plans
-from billing.domain.settlement import Entry, Settlement, Tab, concerned, turn
+from billing.domain.settlement import Settlement, Tab
 from billing.domain.threshold import CrossingCause, Step
 
 from services.billing.tests.factories import ACCOUNT, CALENDAR, OCCURRED_AT, PLAN, a_plan, an_account

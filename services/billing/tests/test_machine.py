@@ -10,6 +10,7 @@ from billing.domain.account import Account
 from billing.domain.bill import Bill, BillKind, BillState, bill_not_found
 from billing.domain.credit_limit import SetCreditLimit
 from billing.domain.effects import Closed, Credited, Effect, Issued, Paid
+from billing.domain.entry import NOWHERE, Entry, concerned, entry_of, stand_after, turn
 from billing.domain.gift import GrantGift
 from billing.domain.ids import AccountId, BillId, PlanId, ProductId, TransactionId
 from billing.domain.movement import (
@@ -43,7 +44,7 @@ from billing.domain.price import Price
 from billing.domain.product import Cadence, CycleUnit, Product, ProductKind
 from billing.domain.proration import Cycle, first_cycle, split_after
 from billing.domain.rating import rate_cycle
-from billing.domain.settlement import NOWHERE, Entry, Settlement, Tab, concerned, entry_of, stand_after, turn
+from billing.domain.settlement import Settlement, Tab
 from billing.domain.threshold import CrossingCause, Step
 from billing.domain.wish import Recharge, bill_payment, payment_in
 from billing.store.posting import Limits, balance_of, command_of

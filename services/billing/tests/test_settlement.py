@@ -10,10 +10,11 @@ from billing.domain.account import AccountState, Because, DayThreshold, Service
 from billing.domain.bill import BillKind, BillState, CloseReason
 from billing.domain.bill_facts import fact_of
 from billing.domain.effects import Closed, Credited, Effect, Fell, Issued, Paid, Restored, StateChanged, documents
-from billing.domain.ids import AccountId, BillId, TransactionId
+from billing.domain.entry import concerned, turn
+from billing.domain.ids import AccountId, BillId, SubscriptionId, TransactionId
 from billing.domain.movement import Billing
 from billing.domain.plan import AmountKind, BillCycle, OverdueAction, OverdueStep
-from billing.domain.settlement import Settlement, Tab, concerned, turn
+from billing.domain.settlement import Settlement, Tab
 from billing.domain.threshold import Crossing, CrossingCause, Step, Turn, take
 from hypothesis import given
 from hypothesis import strategies as st
@@ -139,6 +140,17 @@ def test_what_is_due_has_to_come_in_on_top() -> None:
     assert take(due, 50, step(60, 129)).turn is Turn.NONE
     assert take(due, 50, step(60, 130)).turn is Turn.RESTORED
     assert take(due, 50, step(60, -20, cause=CrossingCause.DUE_CHARGE, due_minor=80)).turn is Turn.NONE
+
+
+def test_what_is_not_due_any_more_counts_no_more() -> None:
+    of = SubscriptionId("sub-1")
+    due = take(None, 50, step(60, -20, cause=CrossingCause.DUE_CHARGE, due_minor=80, due_of=of)).crossing
+
+    assert due is not None
+    assert due.without(SubscriptionId("sub-2")) == due.without(None) == due
+    assert take(due.without(of), 10, step(60, 49)).turn is Turn.NONE
+    assert take(due.without(of), 10, step(60, 50)).met_minor == 50
+    assert due.without(of).without(of).threshold_minor == 50, "it is taken off once"
 
 
 def test_a_bill_names_what_crossed_and_asks_for_the_whole_gap() -> None:

@@ -80,6 +80,7 @@ CHANGES = {
     "bills": "UPDATE bills SET due_at = issued_at",
     "bill_plan_versions": "UPDATE bill_plan_versions SET due_days = 0",
     "bill_closures": "UPDATE bill_closures SET because = 'credited'",
+    "ended_dues": "UPDATE ended_dues SET due_minor = 1",
     "overdue_steps_done": "UPDATE overdue_steps_done SET action = 'remind'",
     "account_states": "UPDATE account_states SET state = 'active'",
     "bill_payments": "UPDATE bill_payments SET paid_at = recorded_at",
@@ -173,6 +174,9 @@ DAMAGE = {
     "FROM bill_payments",
     "a bill credited away without a note": "INSERT INTO bill_closures SELECT bill_id, 'credited', 2, due_at, due_at "
     "FROM bills WHERE account_id = 'b1'",
+    "a due of nobody's": "UPDATE accounts SET due_minor = 1, due_of = 'nobody' WHERE crossed_version IS NOT NULL",
+    "a due that nothing ended": "INSERT INTO ended_dues SELECT account_id, crossing_version, 'nobody', 1, "
+    "crossing_version + 1, due_at, due_at FROM bills WHERE account_id = 'b1'",
     "a supplement to another's bill": "UPDATE bills SET kind = 'supplement', corrects_bill_id = "
     "(SELECT bill_id FROM bills WHERE account_id = 'a1') WHERE account_id = 'b1'",
     "a state that nobody set": "UPDATE accounts SET state = 'suspended', state_revision = 1, "

@@ -89,6 +89,7 @@ _WORDS: Mapping[str, tuple[str, str]] = {
     "topic_reservation_release": ("预占释放", "Reservation given up"),
     "topic_migration": ("专项余额转入", "Earmarked balance brought in"),
     "topic_migration_undo": ("专项余额转回", "Earmarked balance taken back"),
+    "topic_due_over": ("周期费用不再到期", "Cycle no longer due"),
     "topic_lot_expiry": ("赠款到期", "Gift credit expired"),
     "topic_hold_expiry": ("预占到期", "Reservation expired"),
     # Documents, subscriptions and payments

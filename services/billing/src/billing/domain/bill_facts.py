@@ -8,7 +8,7 @@ from chassis.money import Money
 
 from billing.domain.account import Account, AccountState, Because
 from billing.domain.bill import Bill, BillKind, CloseReason
-from billing.domain.effects import Closed, Credited, Effect, Fell, Issued, Paid, Restored, StateChanged
+from billing.domain.effects import Closed, Credited, Fell, Issued, Paid, Restored, StateChanged, Told
 from billing.domain.facts import BalanceFellBelowThreshold, BalanceRestored, BillIssued, BillPaid, OfAccount
 from billing.domain.ids import BillId
 
@@ -65,7 +65,7 @@ BillFact = (
 )
 
 
-def fact_of(effect: Effect) -> BillFact:
+def fact_of(effect: Told) -> BillFact:
     """What an effect tells."""
     match effect:
         case Fell(account, turned, bill_id):

@@ -12,8 +12,8 @@ from chassis.money import Money
 
 from billing.domain.account import Account
 from billing.domain.bill import Bill, CloseReason
-from billing.domain.ids import BillId, TransactionId
-from billing.domain.threshold import Turned
+from billing.domain.ids import AccountId, BillId, TransactionId
+from billing.domain.threshold import Due, Turned
 
 
 class Fell(NamedTuple):
@@ -69,7 +69,18 @@ class StateChanged(NamedTuple):
     reason: str = ""
 
 
-Effect = Fell | Restored | Issued | Credited | Paid | Closed | StateChanged
+class DueOver(NamedTuple):
+    """What a stay had on top is not due any more, from a version of its account on. Nothing tells it."""
+
+    account_id: AccountId
+    crossing_version: int
+    due: Due
+    account_version: int
+    occurred_at: datetime
+
+
+Told = Fell | Restored | Issued | Credited | Paid | Closed | StateChanged
+Effect = Told | DueOver
 
 
 def documents(effects: Iterable[Effect]) -> list[Bill]:

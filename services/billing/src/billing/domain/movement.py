@@ -15,7 +15,7 @@ from chassis.money import Money
 
 from billing.domain.account import Account
 from billing.domain.bill import Bill
-from billing.domain.ids import AccountId, CustomerId, TransactionId
+from billing.domain.ids import AccountId, CustomerId, SubscriptionId, TransactionId
 from billing.domain.threshold import CrossingCause, Step, Turned
 
 OCCURRED_BEFORE = datetime(9900, 1, 1, tzinfo=UTC)
@@ -63,6 +63,7 @@ class MovementKind(StrEnum):
     RESERVATION_RELEASE = "reservation_release"
     MIGRATION = "migration"
     MIGRATION_UNDO = "migration_undo"
+    DUE_OVER = "due_over"
 
 
 class Billing(StrEnum):
@@ -155,7 +156,8 @@ class Movement(NamedTuple):
 
     `identity` is that of the charge, bill or gift it comes from. `settles` is the bill it pays. `about` names what it
     belongs to (charge_id, order_id, payment_id …) in the ledger and in what is told. `billed_minor` is what of it a
-    supplement asks for, or credit notes take back, where that is not all: the net of a change.
+    supplement asks for, or credit notes take back, where that is not all: the net of a change. `cycle_of` is the
+    subscription whose cycle is not due any more once this is done, because it is charged by it or called off with it.
     """
 
     identity: str
@@ -169,6 +171,7 @@ class Movement(NamedTuple):
     billing: Billing = Billing.PLAIN
     about: Mapping[str, str] = NOTHING_MORE
     billed_minor: int | None = None
+    cycle_of: SubscriptionId | None = None
 
     @property
     def transaction_id(self) -> TransactionId:
@@ -344,6 +347,7 @@ def due_steps(
             account_version=stand.account_version,
             occurred_at=movement.occurred_at,
             due_minor=due_minor,
+            due_of=movement.cycle_of,
         ),
     )
 

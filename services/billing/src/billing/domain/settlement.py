@@ -2,87 +2,28 @@
 
 A bill lives as long as the stay that it was issued for. What crosses issues the one original of its stay, or lets it
 wait; an order in mid-cycle appends a supplement, a refund credit notes; a payment closes the bill it pays; and when the
-account is back, whatever is still open is no longer asked for. The steps of one account come in the order of its
-versions, because the ledger booked them under its lock.
+account is back, whatever is still open is no longer asked for.
 """
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import NamedTuple
 
 from chassis.calendar import Calendar
-from chassis.errors import Refusal
 from chassis.money import Money
 
 from billing.domain.account import Account, AccountState, Because, Service
 from billing.domain.asking import ASK_AGAIN_AFTER, Gap, bill_at, due_at, to_add, to_ask
 from billing.domain.bill import Bill, BillKind, CloseReason, PlanVersion
-from billing.domain.effects import Closed, Credited, Effect, Fell, Issued, Paid, Restored, StateChanged
-from billing.domain.ids import AccountId, BillId, TransactionId
-from billing.domain.movement import PAYMENT, TAKEN_AGAIN_BY, Billing, Booking, Limit, Movement, Stand, due_steps
+from billing.domain.effects import Closed, Credited, DueOver, Effect, Fell, Issued, Paid, Restored, StateChanged
+from billing.domain.entry import Entry
+from billing.domain.ids import AccountId, BillId
+from billing.domain.movement import Billing
 from billing.domain.overdue import first_step_at
 from billing.domain.plan import BillPlan, Plans, plan_at
-from billing.domain.threshold import Crossing, CrossingCause, Step, Turn, Turned, take
-
-NOWHERE = Stand(0, 0)
-"""Where a balance stands that nothing moved yet."""
+from billing.domain.threshold import Crossing, CrossingCause, Step, Turn, Turned
 
 USED_MEANWHILE = "used while the bill was open"
-
-
-class Entry(NamedTuple):
-    """Something that happened to accounts, in its place in the order of booking: a movement, an expiry, another plan.
-
-    `billed_minor` is what of a movement a supplement asks for, or credit notes take back. `taken_again` says that a
-    later entry takes again what this one gives back. `payment_id` names the payment through a channel that it books.
-    """
-
-    account_id: AccountId
-    occurred_at: datetime
-    steps: tuple[Step, ...]
-    transaction_id: TransactionId | None = None
-    settles: Bill | None = None
-    billing: Billing = Billing.PLAIN
-    billed_minor: int = 0
-    note: str = ""
-    taken_again: bool = False
-    payment_id: str | None = None
-
-
-def entry_of(
-    movement: Movement, outcome: Booking | Refusal, stand: Stand, accounts: Mapping[AccountId, Account]
-) -> Entry:
-    """A movement in its place; one that was refused is nothing, but for a recurring charge that the account owes."""
-    if isinstance(outcome, Refusal):
-        return Entry(movement.account_id, movement.occurred_at, due_steps(movement, outcome, stand, accounts))
-    own = sum(share.amount.minor_units for share in outcome.shares if share.account_id == movement.account_id)
-    return Entry(
-        account_id=movement.account_id,
-        occurred_at=movement.occurred_at,
-        steps=outcome.steps,
-        transaction_id=movement.transaction_id if movement.booked else None,
-        settles=movement.settles,
-        billing=movement.billing,
-        billed_minor=own if movement.billed_minor is None else movement.billed_minor,
-        note=movement.note,
-        taken_again=TAKEN_AGAIN_BY in movement.about,
-        payment_id=movement.about.get(PAYMENT),
-    )
-
-
-def stand_after(
-    standing: dict[AccountId, Account], movement: Movement, outcome: Booking | Refusal, turns: Sequence[Turned]
-) -> None:
-    """Leaves `standing` as the accounts are after a movement: their crossings, and a credit limit that it set."""
-    if isinstance(movement.act, Limit) and isinstance(outcome, Booking):
-        account = standing[movement.account_id]
-        limit_minor = movement.act.credit_limit.minor_units
-        standing[movement.account_id] = replace(account, credit_limit_minor=limit_minor)
-    for turned in turns:
-        if turned.turn is not Turn.NONE:
-            account_id = turned.step.account_id
-            standing[account_id] = replace(standing[account_id], crossing=turned.crossing)
 
 
 @dataclass(slots=True)
@@ -113,45 +54,6 @@ class Tab:
         return Gap(
             crossing.threshold_minor, step.measure, step.balance_after, self.on_its_way, cycles=self.cycles_minor
         )
-
-
-def turn(accounts: Mapping[AccountId, Account], plans: Plans, entries: Sequence[Entry]) -> list[tuple[Turned, ...]]:
-    """Take each account's threshold machine over its steps. The plan that acts is that of the entry's business time.
-    What is given back only to be taken again brings nobody back: the step that takes it says where the account stands.
-    """
-    crossings: dict[AccountId, Crossing | None] = {}
-    found = []
-    for place, entry in enumerate(entries):
-        goes_on = _moved_later(entries[place + 1 :]) if entry.taken_again else set()
-        turns = []
-        for step in entry.steps:
-            account = accounts[step.account_id]
-            crossing = crossings.get(step.account_id, account.crossing)
-            if crossing is not None and step.account_id in goes_on:
-                turns.append(Turned(step, Turn.NONE, crossing))
-                continue
-            plan = plan_at(plans, account.plan_id, entry.occurred_at) if crossing is None else None
-            turned = take(crossing, plan.threshold_minor(account) if plan else None, step)
-            crossings[step.account_id] = turned.crossing
-            turns.append(turned)
-        found.append(tuple(turns))
-    return found
-
-
-def _moved_later(entries: Sequence[Entry]) -> set[AccountId]:
-    return {step.account_id for entry in entries for step in entry.steps}
-
-
-def concerned(
-    accounts: Mapping[AccountId, Account], entries: Sequence[Entry], turns: Sequence[tuple[Turned, ...]]
-) -> set[AccountId]:
-    """The accounts about whose bills something is to be decided; for most batches there are none."""
-    found = {each.step.account_id for turned in turns for each in turned if each.turn is not Turn.NONE}
-    for entry in entries:
-        corrects = entry.billing in (Billing.SUPPLEMENT, Billing.CREDIT) and accounts[entry.account_id].below_threshold
-        if entry.settles is not None or corrects:
-            found.add(entry.account_id)
-    return found
 
 
 def _expired_before(turns: Iterable[Turned]) -> tuple[list[Turned], list[Turned]]:
@@ -200,6 +102,8 @@ class Settlement:
         if tab is not None and entry.billing is Billing.CREDIT:
             yield from self._credited(entry, tab, turns)
         stood = tab.account.crossing if tab is not None else None
+        if tab is not None:
+            yield from self._due_over(entry, tab)
         yield from self._turned(entry, own)
         if tab is not None and tab.account.crossing is not None:
             if entry.billing is Billing.SUPPLEMENT and stood is not None:
@@ -208,6 +112,14 @@ class Settlement:
                 yield from self._asked_on(entry, tab, tab.settled_up, turns)
         for account_id in sorted(touched & self._tabs.keys()):
             yield from self._served_again(entry, self._tabs[account_id], asked)
+
+    def _due_over(self, entry: Entry, tab: Tab) -> Iterator[Effect]:
+        crossing = tab.account.crossing
+        if crossing is not None and crossing.due is not None and crossing.without(entry.cycle_of) != crossing:
+            tab.account = replace(tab.account, crossing=crossing.without(entry.cycle_of))
+            yield DueOver(
+                entry.account_id, crossing.account_version, crossing.due, entry.own_version, entry.occurred_at
+            )
 
     def _turned(self, entry: Entry, turns: Iterable[Turned]) -> Iterator[Effect]:
         for turned in turns:

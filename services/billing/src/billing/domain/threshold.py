@@ -7,14 +7,14 @@ armed again. Credits never cross, so an account that starts at 0 gets its first 
 plan crosses only where something moved the account already.
 
 A recurring charge that the account cannot pay is a step as well: what is due counts as gone, and the account has to
-come back to its threshold with that on top.
+come back to its threshold with that on top. Once the cycle is charged, or will not be any more, nothing comes on top.
 """
 
 from datetime import datetime
 from enum import StrEnum
 from typing import NamedTuple
 
-from billing.domain.ids import AccountId, TransactionId
+from billing.domain.ids import AccountId, SubscriptionId, TransactionId
 
 
 class CrossingCause(StrEnum):
@@ -25,6 +25,13 @@ class CrossingCause(StrEnum):
     PLAN = "plan"
     CREDIT_LIMIT = "credit_limit"
     DUE_CHARGE = "due_charge"
+
+
+class Due(NamedTuple):
+    """The cycle of a subscription that the balance did not cover, in minor units."""
+
+    due_minor: int
+    subscription_id: SubscriptionId
 
 
 class Crossing(NamedTuple):
@@ -39,6 +46,14 @@ class Crossing(NamedTuple):
     crossed_at: datetime | None = None
     bill_at: datetime | None = None
     """When the bill is due to be issued; None once it is."""
+    due: Due | None = None
+    """What `threshold_minor` has on top, as long as it is due."""
+
+    def without(self, subscription_id: SubscriptionId | None) -> "Crossing":
+        """The stay once the cycle of a subscription is not due any more; the same where another one is, or none."""
+        if self.due is None or self.due.subscription_id != subscription_id:
+            return self
+        return self._replace(threshold_minor=self.threshold_minor - self.due.due_minor, due=None)
 
 
 class Turn(StrEnum):
@@ -52,8 +67,8 @@ class Turn(StrEnum):
 class Step(NamedTuple):
     """One change of an account's measure, or of what it is compared with, in the order of booking; in minor units.
 
-    `due_minor` is what a refused recurring charge asks for. `transaction_id` is the ledger's, None where it booked
-    nothing.
+    `due_minor` is what a refused recurring charge asks for, `due_of` the subscription whose cycle it is.
+    `transaction_id` is the ledger's, None where it booked nothing.
     """
 
     account_id: AccountId
@@ -65,6 +80,7 @@ class Step(NamedTuple):
     occurred_at: datetime
     due_minor: int = 0
     transaction_id: TransactionId | None = None
+    due_of: SubscriptionId | None = None
 
     @property
     def measure(self) -> int:
@@ -101,4 +117,6 @@ def take(crossing: Crossing | None, threshold_minor: int | None, step: Step) -> 
     if not crosses:
         return Turned(step, Turn.NONE, None)
     met = threshold_minor + step.due_minor
-    return Turned(step, Turn.CROSSED, Crossing(met, step.account_version, step.cause, step.occurred_at), met)
+    due = Due(step.due_minor, step.due_of) if step.due_of is not None else None
+    crossed = Crossing(met, step.account_version, step.cause, step.occurred_at, due=due)
+    return Turned(step, Turn.CROSSED, crossed, met)

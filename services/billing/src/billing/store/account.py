@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from billing.domain.account import AS_OPENED, Account, AccountState, Because, DayThreshold, Service
 from billing.domain.ids import AccountId, CustomerId, PlanId
-from billing.domain.threshold import Crossing, CrossingCause
+from billing.domain.threshold import Crossing, CrossingCause, Due
 
 _ADD = """
 INSERT INTO accounts (account_id, customer_id, currency, plan_id, credit_limit_minor, opened_at, recorded_at)
@@ -22,7 +22,7 @@ ON CONFLICT DO NOTHING RETURNING account_id"""
 
 _SELECT = """
 SELECT account_id, customer_id, currency, plan_id, opened_at, credit_limit_minor, has_payers,
-       crossed_threshold_minor, crossed_version, crossed_cause, crossed_at, bill_at, overdue_at,
+       crossed_threshold_minor, crossed_version, crossed_cause, crossed_at, bill_at, overdue_at, due_minor, due_of,
        day_threshold_minor, day_threshold_day, state, state_revision, state_because, state_since
 FROM accounts"""
 
@@ -56,11 +56,13 @@ FROM unnest($1::text::text[], $2::text::text[]) AS n(account_id, plan_id) WHERE 
 _SET_STAYS = """
 UPDATE accounts a SET crossed_threshold_minor = n.threshold_minor, crossed_version = n.version,
     crossed_cause = n.cause, crossed_at = n.crossed_at, bill_at = n.bill_at, overdue_at = n.overdue_at,
+    due_minor = n.due_minor, due_of = n.due_of,
     state = n.state, state_revision = n.revision, state_because = n.because, state_since = n.since
 FROM unnest($1::text::text[], $2::text::bigint[], $3::text::bigint[], $4::text::text[], $5::text::timestamptz[],
             $6::text::timestamptz[], $7::text::timestamptz[], $8::text::text[], $9::text::bigint[], $10::text::text[],
-            $11::text::timestamptz[])
-     AS n(account_id, threshold_minor, version, cause, crossed_at, bill_at, overdue_at, state, revision, because, since)
+            $11::text::timestamptz[], $12::text::bigint[], $13::text::text[])
+     AS n(account_id, threshold_minor, version, cause, crossed_at, bill_at, overdue_at, state, revision, because, since,
+          due_minor, due_of)
 WHERE a.account_id = n.account_id"""
 
 _SET_CREDIT_LIMITS = """
@@ -130,6 +132,7 @@ async def set_stays(connection: AsyncConnection, accounts: Collection[Account]) 
     if not accounts:
         return
     crossings = [account.crossing for account in accounts]
+    dues = [crossing and crossing.due for crossing in crossings]
     services = [account.service for account in accounts]
     await fetch(
         connection,
@@ -145,6 +148,8 @@ async def set_stays(connection: AsyncConnection, accounts: Collection[Account]) 
         array_of_numbers([service.revision for service in services]),
         array_of_texts([service.because for service in services]),
         array_of_instants([service.since for service in services]),
+        array_of_numbers([due and due.due_minor for due in dues]),
+        array_of_texts([due and due.subscription_id for due in dues]),
     )
 
 
@@ -179,6 +184,7 @@ def _crossing(row: Row) -> Crossing:
         CrossingCause(row["crossed_cause"]),
         row["crossed_at"],
         row["bill_at"],
+        None if row["due_of"] is None else Due(row["due_minor"], row["due_of"]),
     )
 
 

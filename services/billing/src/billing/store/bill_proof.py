@@ -2,6 +2,8 @@
 
 The measure is balance and credit limit together. An entry's `floor` is minus the limit, less what the account owes; an
 account that owes has nothing available. There the limit is the one that was set last: to one that owes none is set.
+
+What a stay has on top of its threshold because a cycle is due counts until that is over.
 """
 
 from billing.domain.movement import TAKEN_AGAIN_BY, MovementKind
@@ -18,6 +20,11 @@ def _measure(entry: str) -> str:
                        ORDER BY limits.account_version DESC LIMIT 1), 0) END)"""  # noqa: S608 - constants
 
 
+def _no_more_due(stay: str, account: str, version: str) -> str:
+    return f"""coalesce((SELECT over.due_minor FROM ended_dues over WHERE over.account_id = {account}
+        AND over.crossing_version = {stay} AND over.account_version <= {version}), 0)"""  # noqa: S608 - constants
+
+
 _STAYS = """
 SELECT b.*, coalesce(b.crossing_version, e.account_version) AS stay FROM bills b
 LEFT JOIN ledger_entries e ON e.source = b.transaction_id AND e.account_id = :prefix || b.account_id
@@ -28,6 +35,10 @@ _TAKEN_AGAIN = f"""
 SELECT FROM ledger_transactions t
 JOIN ledger_entries taken ON taken.source = t.metadata->>'{TAKEN_AGAIN_BY}' AND taken.account_id = e.account_id
 WHERE t.source = e.source AND taken.account_version > e.account_version"""
+
+# What the stay of a crossed account had on top and has not any more.
+_ONCE_DUE = """coalesce((SELECT once.due_minor FROM ended_dues once
+    WHERE once.account_id = a.account_id AND once.crossing_version = a.crossed_version), 0)"""
 
 RULES = (
     Rule(
@@ -54,7 +65,8 @@ RULES = (
         WHERE next_bill_id IS NOT NULL AND NOT EXISTS (
             SELECT FROM ledger_entries back WHERE back.account_id = :prefix || pair.account_id
             AND back.account_version > pair.stay AND back.account_version <= pair.next_stay
-            AND {_measure("back")} >= pair.threshold_minor)""",  # noqa: S608 - constants
+            AND {_measure("back")} >= pair.threshold_minor
+                - {_no_more_due("pair.stay", "pair.account_id", "back.account_version")})""",  # noqa: S608 - constants
     ),
     Rule(
         "bill numbers have no gaps, and the book ends with the last",
@@ -75,18 +87,37 @@ RULES = (
             (a.crossed_version > 0 AND NOT EXISTS (
                 SELECT FROM ledger_entries e WHERE e.account_id = :prefix || a.account_id
                         AND e.account_version = a.crossed_version
-                        AND {_measure("e")} < a.crossed_threshold_minor
+                        AND {_measure("e")} < a.crossed_threshold_minor + {_ONCE_DUE}
                         AND (e.amount < 0 OR a.crossed_cause NOT IN ('debit', 'expiry'))))
             OR EXISTS (SELECT FROM ledger_entries e WHERE e.account_id = :prefix || a.account_id
                        AND e.account_version > a.crossed_version
-                       AND {_measure("e")} >= a.crossed_threshold_minor
+                       AND {_measure("e")} >= a.crossed_threshold_minor + {_ONCE_DUE}
+                         - {_no_more_due("a.crossed_version", "a.account_id", "e.account_version")}
                        AND NOT EXISTS ({_TAKEN_AGAIN})))
         UNION ALL
         SELECT b.account_id FROM ({_STAYS}) AS b
         JOIN accounts a ON a.account_id = b.account_id AND a.crossed_version IS NULL
         WHERE NOT EXISTS (SELECT FROM ledger_entries back WHERE back.account_id = :prefix || b.account_id
                           AND back.account_version > b.stay
-                          AND {_measure("back")} >= b.threshold_minor)""",  # noqa: S608 - constants
+                          AND {_measure("back")} >= b.threshold_minor
+                              - {_no_more_due("b.stay", "b.account_id", "back.account_version")})""",  # noqa: S608 - constants
+    ),
+    Rule(
+        "a stay has on top of its threshold what is due, as long as the cycle is neither charged nor called off",
+        "SELECT (SELECT count(*) FROM ended_dues) + (SELECT count(*) FROM accounts WHERE due_of IS NOT NULL)",
+        """
+        SELECT over.account_id FROM ended_dues over WHERE NOT EXISTS (
+            SELECT FROM subscription_steps step JOIN subscriptions s USING (subscription_id)
+            WHERE step.subscription_id = over.subscription_id AND step.recorded_at = over.recorded_at
+              AND s.account_id = over.account_id AND step.state NOT IN ('past_due', 'resting'))
+        UNION ALL
+        SELECT a.account_id FROM accounts a LEFT JOIN subscriptions s ON s.subscription_id = a.due_of
+        WHERE a.due_of IS NOT NULL AND (s.account_id IS DISTINCT FROM a.account_id
+                                        OR s.state NOT IN ('past_due', 'resting'))
+        UNION ALL
+        SELECT a.account_id FROM accounts a JOIN ended_dues over
+            ON over.account_id = a.account_id AND over.crossing_version = a.crossed_version
+        WHERE a.due_of IS NOT NULL""",
     ),
     Rule(
         "what is asked of an account belongs to a stay that lasts",
@@ -118,7 +149,8 @@ RULES = (
         LEFT JOIN ledger_entries e
           ON e.account_id = :prefix || b.account_id AND e.account_version = c.account_version
         WHERE c.because = 'restored' AND b.crossing_version IS NOT NULL
-          AND (e.source IS NULL OR {_measure("e")} < b.threshold_minor)""",  # noqa: S608 - constants
+          AND (e.source IS NULL OR {_measure("e")} < b.threshold_minor
+               - {_no_more_due("b.crossing_version", "b.account_id", "e.account_version")})""",  # noqa: S608 - constants
     ),
     Rule(
         "a supplement and a credit note belong to a bill of the same account, a supplement to an original",

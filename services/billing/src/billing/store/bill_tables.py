@@ -52,6 +52,19 @@ BILL_CLOSURES = Table(
     CheckConstraint("because IN ('restored', 'credited')", name="bill_closures_because"),
 )
 
+ENDED_DUES = Table(
+    "ended_dues",
+    METADATA,
+    Column("account_id", Text, ForeignKey("accounts.account_id"), primary_key=True),
+    Column("crossing_version", BigInteger, primary_key=True, doc="of the stay, which has one due at most"),
+    Column("subscription_id", Text, nullable=False),
+    Column("due_minor", BigInteger, nullable=False),
+    Column("account_version", BigInteger, nullable=False, doc="from this one on it counts no more"),
+    Column("occurred_at", DateTime(timezone=True), nullable=False),
+    Column("recorded_at", DateTime(timezone=True), nullable=False),
+    CheckConstraint("due_minor > 0 AND account_version > crossing_version", name="ended_dues_signs"),
+)
+
 OVERDUE_STEPS_DONE = Table(
     "overdue_steps_done",
     METADATA,

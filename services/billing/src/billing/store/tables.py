@@ -54,6 +54,8 @@ ACCOUNTS = Table(
     Column("crossed_cause", Text),
     Column("crossed_at", DateTime(timezone=True), doc="business time of the step that crossed"),
     Column("bill_at", DateTime(timezone=True), doc="when the crossing is to be billed; null once it is"),
+    Column("due_minor", BigInteger, doc="what the threshold to come back to has on top, as long as it is due"),
+    Column("due_of", Text, doc="the subscription whose cycle that is"),
     Column("overdue_at", DateTime(timezone=True), doc="when the next step about its unpaid bill is due"),
     Column("day_threshold_minor", BigInteger, doc="the threshold by spend, as last worked out"),
     Column("day_threshold_day", Date, nullable=False, server_default=text("'1970-01-01'"), doc="for which day"),
@@ -70,6 +72,11 @@ ACCOUNTS = Table(
         "state IN ('active', 'suspended') AND (state_revision = 0) = (state_because IS NULL) "
         "AND num_nulls(state_because, state_since) IN (0, 2)",
         name="accounts_state",
+    ),
+    CheckConstraint(
+        "num_nulls(due_minor, due_of) IN (0, 2) "
+        "AND (due_minor IS NULL OR (due_minor > 0 AND crossed_version IS NOT NULL))",
+        name="accounts_due",
     ),
     CheckConstraint("credit_limit_minor >= 0", name="accounts_credit_limit"),
     Index("accounts_customer", "customer_id", "account_id"),

@@ -13,9 +13,10 @@ from chassis.work import Transaction
 from billing.domain.bill import Bill, bill_already_paid, bill_not_found
 from billing.domain.bill_life import BillStep, life_of
 from billing.domain.effects import Closed, Credited
+from billing.domain.entry import Entry
 from billing.domain.ids import BillId, CustomerId
 from billing.domain.movement import Moved, Movement, check_occurred_at
-from billing.domain.settlement import Entry, Settlement
+from billing.domain.settlement import Settlement
 from billing.domain.wish import bill_payment
 from billing.store import Connection
 from billing.store.account import accounts_for_update

@@ -8,10 +8,11 @@ from chassis.calendar import Calendar
 from chassis.work import Transaction
 
 from billing.domain.account import Account
+from billing.domain.entry import NOWHERE
 from billing.domain.ids import AccountId
 from billing.domain.movement import Stand
 from billing.domain.plan import plan_at
-from billing.domain.settlement import NOWHERE, Settlement
+from billing.domain.settlement import Settlement
 from billing.domain.threshold import CrossingCause, Step
 from billing.store.account import accounts_for_update
 from billing.store.balance import where_they_stand

@@ -7,7 +7,7 @@ from chassis.calendar import Calendar
 from chassis.work import Transaction
 
 from billing.domain.account_facts import gift_expired
-from billing.domain.settlement import Entry
+from billing.domain.entry import Entry
 from billing.store.balance import Lapse, due_accounts, expire
 from billing.use_cases.movement import lock_accounts
 from billing.use_cases.settlement import settle, tell

@@ -13,11 +13,11 @@ from chassis.work import Transaction
 from billing.domain.account import Account, account_not_found
 from billing.domain.account_facts import gift_expired
 from billing.domain.charge import CHARGES
+from billing.domain.entry import NOWHERE, dues_over, entry_of, stand_after
 from billing.domain.facts import facts_of
 from billing.domain.ids import AccountId
-from billing.domain.movement import Billing, Booking, Debit, Limit, Moved, Movement, Stand, Undo
+from billing.domain.movement import Act, Billing, Booking, Debit, Limit, Moved, Movement, Stand, Undo
 from billing.domain.payer import paid_by_others
-from billing.domain.settlement import NOWHERE, entry_of, stand_after
 from billing.store import Connection
 from billing.store.account import accounts_for_update, set_credit_limits
 from billing.store.balance import accounts_of, book, where_they_stand
@@ -62,8 +62,11 @@ async def apply_movements(
     if accounts is None:
         accounts = await lock_accounts(transaction, await _touched(connection, movements))
     before = await where_they_stand(connection, _unseen(movements, accounts))
-    outcomes = await _book(transaction, movements, accounts)
+    wanted, outcomes = len(movements), await _book(transaction, movements, accounts)
     stands = _stands(movements, outcomes, before)
+    if over := dues_over(movements, outcomes, stands, accounts):
+        movements, outcomes = [*movements, *over], [*outcomes, *await _book(transaction, over, accounts)]
+        stands = _stands(movements, outcomes, before)
     entries = [
         entry_of(movement, outcome, stand, accounts)
         for movement, outcome, stand in zip(movements, outcomes, stands, strict=True)
@@ -77,7 +80,7 @@ async def apply_movements(
     await _append(transaction, [each for each in done if isinstance(each, Moved)], calendar)
     for each, meant in zip(done, settled, strict=True):
         _tell(transaction, each, meant, accounts)
-    return done
+    return done[:wanted]
 
 
 async def _touched(connection: Connection, movements: Sequence[Movement]) -> set[AccountId]:
@@ -91,15 +94,18 @@ async def _touched(connection: Connection, movements: Sequence[Movement]) -> set
 
 
 def _unseen(movements: Sequence[Movement], accounts: Mapping[AccountId, Account]) -> set[AccountId]:
-    """The accounts whose balance the movement itself may not show: a charge of zero, one that others pay, one that is
-    due though it is refused."""
+    """The accounts whose balance the movement itself may not show: a charge of zero, one that others pay or are given
+    back, one that is due though it is refused."""
     return {
         movement.account_id
         for movement in movements
-        if isinstance(movement.act, Debit)
-        and (not movement.act.amount.minor_units or movement.act.payers or movement.billing is Billing.DUE)
-        and movement.account_id in accounts
+        if movement.account_id in accounts
+        and (movement.cycle_of is not None or movement.billing is Billing.DUE or _of_nothing(movement.act))
     }
+
+
+def _of_nothing(act: Act) -> bool:
+    return isinstance(act, Debit) and bool(not act.amount.minor_units or act.payers)
 
 
 async def _book(

@@ -11,10 +11,10 @@ from chassis.work import Transaction
 
 from billing.domain.account import Account, Standing, account_not_found
 from billing.domain.bill import Bill
+from billing.domain.entry import Entry
 from billing.domain.ids import AccountId, PlanId
 from billing.domain.movement import check_occurred_at
 from billing.domain.plan import BillPlan, PlanCurrencyFixed, plan_at, plan_not_found
-from billing.domain.settlement import Entry
 from billing.domain.threshold import CrossingCause, Step
 from billing.store import Connection
 from billing.store import plan as plan_store

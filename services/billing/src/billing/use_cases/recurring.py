@@ -156,6 +156,7 @@ def _movement(subscription: Subscription, product: Product, reckoned: Reckoned, 
         occurred_at=as_of,
         billing=Billing.DUE,
         about={"product_id": product.product_id, "subscription_id": subscription.subscription_id},
+        cycle_of=subscription.subscription_id,
     )
 
 

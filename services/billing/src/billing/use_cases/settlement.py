@@ -17,6 +17,7 @@ from billing.domain.bill import Bill
 from billing.domain.bill_facts import fact_of
 from billing.domain.effects import (
     Closed,
+    DueOver,
     Effect,
     Issued,
     Paid,
@@ -24,14 +25,16 @@ from billing.domain.effects import (
     documents,
     numbered,
 )
+from billing.domain.entry import Entry, concerned, turn
 from billing.domain.ids import AccountId, BillId
 from billing.domain.movement import Billing
 from billing.domain.plan import AmountKind, BillCycle, BillPlan, Plans
-from billing.domain.settlement import Entry, Settlement, Tab, concerned, turn
+from billing.domain.settlement import Settlement, Tab
 from billing.domain.threshold import Turn, Turned
 from billing.store import Connection
 from billing.store.account import set_stays
 from billing.store.bill import add_bills, add_closures, add_payments, draw_bill_numbers, last_originals, open_bills
+from billing.store.due import add_ended_dues
 from billing.store.payment import pending_of_bills, pending_sums
 from billing.store.plan import plans_since
 from billing.store.standing import add_states
@@ -55,7 +58,7 @@ async def settle(
 ) -> list[Settled]:
     """Settles a batch of locked accounts, entry by entry; telling it is the caller's, after what it tells itself."""
     connection = transaction.connection
-    if not any(entry.steps or entry.settles for entry in entries):
+    if not any(entry.steps or entry.settles or entry.cycle_of for entry in entries):
         return [Settled(())] * len(entries)
     since = min(entry.occurred_at for entry in entries)
     plans = await plans_since(connection, {account.plan_id for account in accounts.values()}, since)
@@ -115,13 +118,15 @@ async def append_effects(
     await add_bills(connection, documents(all_told), recorded_at)
     await add_payments(connection, [each for each in all_told if isinstance(each, Paid)], recorded_at)
     await add_closures(connection, [each for each in all_told if isinstance(each, Closed)], recorded_at)
+    await add_ended_dues(connection, [each for each in all_told if isinstance(each, DueOver)], recorded_at)
     return told
 
 
 def tell(transaction: Transaction, effects: Iterable[Effect]) -> None:
     """Tells what effects did."""
     for effect in effects:
-        transaction.emit(fact_of(effect))
+        if not isinstance(effect, DueOver):
+            transaction.emit(fact_of(effect))
 
 
 async def _read_pending_of(connection: Connection, tabs: Collection[Tab], entries: Sequence[Entry]) -> None:

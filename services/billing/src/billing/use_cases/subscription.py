@@ -95,6 +95,7 @@ async def cancel_subscription(transaction: Transaction, wanted: CancelSubscripti
     if wanted.at_cycle_end and day < subscription.cycle_end:
         subscription.check_goes_on()
         step = Step(wanted.reason or "cancelled with its cycle", wanted.occurred_at, transaction.recorded_at)
+        await apply_whole(transaction, [_called_off(held, step)], sale.calendar)
         return await _kept(transaction, held, subscription.cancelling(), product, step)
     subscription.check_open()
     split = subscription.used_through(day, held.charge.left_minor)
@@ -104,8 +105,10 @@ async def cancel_subscription(transaction: Transaction, wanted: CancelSubscripti
     done = await _kept(transaction, held, subscription.ended(wanted.occurred_at), product, step)
     refunding = _refunding(held, split, wanted.occurred_at, "cancelled")
     if refunding is None:
+        await apply_whole(transaction, [_called_off(held, step)], sale.calendar)
         return done
-    (moved,) = await apply_whole(transaction, [refunding.movement()], sale.calendar)
+    refund = refunding.movement()._replace(cycle_of=subscription.subscription_id)
+    (moved,) = await apply_whole(transaction, [refund], sale.calendar)
     back = Reckoned(refunding.refund_id, wanted.occurred_at, given_back(held.owned(), split))
     await _give_back(transaction, refunding, moved)
     await reckonings.add(transaction.connection, [back], transaction.recorded_at)
@@ -222,6 +225,20 @@ def _taken_again(movement: Movement, by: Movement) -> Movement:
     return movement._replace(about={**movement.about, TAKEN_AGAIN_BY: by.transaction_id}) if by.booked else movement
 
 
+def _called_off(held: _Held, step: Step) -> Movement:
+    """A cycle that was due is not any more. It moves nothing by itself."""
+    subscription_id = held.subscription.subscription_id
+    return Movement(
+        identity=subscription_id,
+        account_id=held.account.account_id,
+        kind=MovementKind.DUE_OVER,
+        act=Debit(held.account.money(0)),
+        note=step.because,
+        occurred_at=step.occurred_at,
+        cycle_of=subscription_id,
+    )
+
+
 def _key(held: _Held, at: datetime) -> list[tuple[ProductId, str, datetime]]:
     return [(held.subscription.product_id, held.account.currency, at)]
 
@@ -270,6 +287,7 @@ async def _debit(
             "product_id": product.product_id,
             "subscription_id": subscription.subscription_id,
         },
+        cycle_of=subscription.subscription_id,
     )
 
 
