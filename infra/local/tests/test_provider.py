@@ -139,8 +139,10 @@ async def test_the_amount_chooses_where_no_token_does() -> None:
         Fate.SUCCEED,
     ]
     assert fate_of(100_01, "sandbox-late") is Fate.LATE
+    assert fate_of(100_01, "sandbox-late:of-anna") is Fate.LATE
     assert fate_of(100_01, "sandbox-nonsense") is Fate.DECLINE
     assert fate_of(100_01, "tok_visa") is Fate.DECLINE
+    assert fate_of(100_01, "late") is Fate.DECLINE
 
 
 async def test_without_a_token_the_payer_goes_to_the_page_first(sandbox: Sandbox) -> None:

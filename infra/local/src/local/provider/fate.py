@@ -1,6 +1,7 @@
 """What becomes of a payment is chosen by who asks for it: by the last two digits of its amount, or by its token.
 
-A token named `sandbox-<fate>` goes before the amount; any other token leaves the choice to the amount.
+A token named `sandbox-<fate>` goes before the amount, also with a colon and anything after it, for billing lets each
+customer have tokens of its own; any other token leaves the choice to the amount.
 """
 
 from enum import StrEnum
@@ -46,7 +47,7 @@ _BY_AMOUNT = {
 
 def fate_of(amount_minor: int, token: str) -> Fate:
     """What becomes of a payment of this amount with this token."""
-    named = token.removeprefix(_TOKEN_PREFIX)
-    if named != token and named in set(Fate):
+    named = token.removeprefix(_TOKEN_PREFIX).partition(":")[0]
+    if token.startswith(_TOKEN_PREFIX) and named in set(Fate):
         return Fate(named)
     return _BY_AMOUNT.get(amount_minor % 100, Fate.SUCCEED)

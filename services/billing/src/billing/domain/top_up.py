@@ -1,4 +1,4 @@
-"""Automatic top-up: pays the open bill of an account with a stored means of payment, and knows when to stop.
+"""Automatic top-up: pays what is asked of an account, document by document, with a stored means of payment, and knows when to stop.
 
 What is on its way is counted, one payment is in flight at a time, a decline is answered by an hour of patience, and a
 rule that does harm stops itself and says so: it never does nothing in silence.
@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import NamedTuple
 
-from chassis.errors import InvalidArgument, NotFound
+from chassis.errors import InvalidArgument, NotFound, Refusal
 from chassis.money import Money
 
 from billing.domain.account import Account
@@ -34,6 +34,13 @@ _CARD_NUMBER = re.compile(r"(?:\d[\s-]*){5}")
 
 class PaymentTokenNotFound(NotFound):
     """No such stored means of payment on this account, or it was removed, or it is no longer good."""
+
+
+class PaymentTokenRefused(Refusal):
+    """The provider's alias is another customer's. Whose, and since when, is not told."""
+
+    def __init__(self) -> None:
+        super().__init__("this means of payment cannot be stored for this account")
 
 
 class TopUpRuleNotFound(NotFound):
@@ -150,7 +157,8 @@ class Occasion(NamedTuple):
 
     bill_id: BillId
     remaining_minor: int
-    on_its_way_minor: int
+    missing_minor: int
+    """What of all that is asked is to be paid now; nothing on its way covers it."""
     this_month_minor: int
     """Of the rule's payments of this month, what was paid or still may be."""
     lately: int
@@ -165,16 +173,13 @@ class Attempt(NamedTuple):
     pays_bill: bool
 
 
-def next_attempt(rule: TopUpRule, occasion: Occasion, at: datetime) -> Attempt | Pause | None:
-    """What a rule does about a bill: a payment, a stop, or nothing because enough is on its way."""
-    missing = occasion.remaining_minor - occasion.on_its_way_minor
-    if missing <= 0:
-        return None
+def next_attempt(rule: TopUpRule, occasion: Occasion, at: datetime) -> Attempt | Pause:
+    """What a rule does about a bill: a payment, or a stop."""
     if occasion.token is None or not occasion.token.good_at(at):
         return Pause.TOKEN
     if occasion.lately >= ALARM_PAYMENTS:
         return Pause.TOO_MANY
-    amount = max(missing, rule.minimum_minor)
+    amount = max(occasion.missing_minor, rule.minimum_minor)
     if rule.monthly_limit_minor is not None and occasion.this_month_minor + amount > rule.monthly_limit_minor:
         return Pause.MONTHLY_LIMIT
     return Attempt(amount, amount == occasion.remaining_minor)

@@ -49,6 +49,16 @@ RULES = (
                                 WHERE c.payment_id = p.payment_id)""",
     ),
     Rule(
+        "a provider's alias of a means of payment that lives is its customer's, and no other's",
+        "SELECT count(*) FROM payment_aliases",
+        """
+        SELECT coalesce(t.account_id || ' ' || t.token_id, o.channel)
+        FROM (SELECT t.*, a.customer_id FROM payment_tokens t JOIN accounts a USING (account_id)
+              WHERE t.removed_at IS NULL) AS t
+        FULL JOIN payment_aliases o ON o.channel = t.channel AND o.provider_token = t.provider_token
+        WHERE o.customer_id IS DISTINCT FROM t.customer_id""",
+    ),
+    Rule(
         "a payment stands where its last step left it",
         "SELECT count(*) FROM payment_steps",
         """

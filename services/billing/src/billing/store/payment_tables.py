@@ -36,6 +36,16 @@ PAYMENT_TOKENS = Table(
     Column("stored_at", DateTime(timezone=True), nullable=False),
     Column("removed_at", DateTime(timezone=True)),
     Column("recorded_at", DateTime(timezone=True), nullable=False),
+    Index("payment_tokens_alias", "channel", "provider_token", postgresql_where=text("removed_at IS NULL")),
+)
+
+PAYMENT_ALIASES = Table(
+    "payment_aliases",
+    METADATA,
+    Column("channel", Text, primary_key=True),
+    Column("provider_token", Text, primary_key=True, doc="the provider's alias, while a means of payment lives by it"),
+    Column("customer_id", Text, nullable=False, doc="whose it is: who stored it first"),
+    Column("recorded_at", DateTime(timezone=True), nullable=False),
 )
 
 PAYMENTS = Table(

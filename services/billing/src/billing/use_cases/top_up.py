@@ -21,6 +21,7 @@ from billing.domain.top_up import (
     Attempt,
     Occasion,
     Pause,
+    PaymentTokenRefused,
     PutTopUpRule,
     Token,
     TopUpRule,
@@ -30,6 +31,7 @@ from billing.domain.top_up import (
 )
 from billing.store import Connection
 from billing.store.account import find_account
+from billing.store.alias import claim_alias, release_alias
 from billing.store.payment import add_payments
 from billing.store.top_up import (
     AttemptOf,
@@ -42,7 +44,6 @@ from billing.store.top_up import (
     find_tokens,
     histories,
     list_tokens,
-    on_their_way,
     put_rules,
     put_token,
     remove_token,
@@ -85,9 +86,16 @@ class _Asked(NamedTuple):
 
 
 async def put_payment_token(transaction: Transaction, token: Token, customer_id: CustomerId | None) -> Token:
-    """Stores a means of payment, in place of one of the same name. Refuses AccountNotFound."""
-    await _owned(transaction, token.account_id, customer_id)
-    await put_token(transaction.connection, token, transaction.recorded_at)
+    """Stores a means of payment, in place of one of the same name. Refuses AccountNotFound, and PaymentTokenRefused for
+    one that is another customer's."""
+    account = await _owned(transaction, token.account_id, customer_id)
+    connection, key = transaction.connection, (token.account_id, token.token_id)
+    before = (await find_tokens(connection, [key])).get(key)
+    if await claim_alias(connection, token, account.customer_id, transaction.recorded_at) != account.customer_id:
+        raise PaymentTokenRefused
+    await put_token(connection, token, transaction.recorded_at)
+    if before is not None:
+        await release_alias(connection, before)
     return token
 
 
@@ -101,6 +109,7 @@ async def remove_payment_token(transaction: Transaction, wanted: RemoveToken) ->
     if token.removed_at is not None:
         return token
     await remove_token(connection, token, wanted.occurred_at)
+    await release_alias(connection, token)
     rule = (await find_rules(connection, [wanted.account_id])).get(wanted.account_id)
     if rule is not None and rule.token_id == wanted.token_id:
         await stop_rule(transaction, rule, Pause.TOKEN, account.customer_id, wanted.occurred_at)
@@ -171,12 +180,11 @@ async def _occasions(
     ids = [each.account_id for each in due]
     month = calendar.span(Period.MONTH, as_of)
     done = await histories(connection, ids, month=month, as_of=as_of)
-    coming = await on_their_way(connection, ids)
     tokens = await find_tokens(connection, [(key, rules[key].token_id) for key in ids])
     return {
         each.account_id: Occasion(
             remaining_minor=each.remaining_minor,
-            on_its_way_minor=coming.get(each.account_id, 0),
+            missing_minor=each.missing_minor,
             this_month_minor=done.get(each.account_id, History()).this_month_minor,
             lately=done.get(each.account_id, History()).lately,
             bill_id=each.bill_id,
