@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
+import nats as nats_client
 import pytest
 from chassis.database import async_url
 from chassis.embedded import NatsServer
@@ -13,6 +14,7 @@ from member.__main__ import PROCESS
 from member.wire import FACTS
 from sqlalchemy.ext.asyncio import create_async_engine
 
+from services.member.tests.billing import Billing
 from services.member.tests.calls import SCOPES, Stubs
 from services.member.tests.factories import RECORDED_AT
 
@@ -49,3 +51,11 @@ async def work(database: Databases) -> AsyncIterator[Work]:
 def boss(served: Serving) -> Stubs:
     """A caller who may do everything."""
     return Stubs.of(served.channel(*SCOPES))
+
+
+@pytest.fixture
+async def billing(nats: NatsServer) -> AsyncIterator[Billing]:
+    """Billing on the broker of the service that is served."""
+    client = await nats_client.connect(nats.url)
+    yield Billing(client)
+    await client.close()

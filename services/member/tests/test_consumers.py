@@ -1,20 +1,16 @@
 """Billing's events over a real broker: each has its effect once, however often it comes."""
 
-from collections.abc import AsyncIterator
 from datetime import datetime
 from typing import Any
 
-import nats
-import pytest
-from chassis.embedded import NatsServer
 from chassis.testing.serving import Serving
 from chassis.times import to_proto
-from google.protobuf.message import Message
 from touchstone.billing.v1 import account_events_pb2, billing_events_pb2, order_events_pb2
 from touchstone.common.v1.common_pb2 import Money
 
+from services.member.tests.billing import Billing
 from services.member.tests.calls import SCOPES, Stubs
-from services.member.tests.factories import RECORDED_AT, day, enrolled, hold_request, rows, scalar, told
+from services.member.tests.factories import day, enrolled, hold_request, rows, scalar, told
 
 
 def recharged(
@@ -70,36 +66,6 @@ def refunded_part(part: int, *, at: datetime, number: int) -> account_events_pb2
         charge_amount=Money(minor_units=60_00, currency="CNY"),
         occurred_at=to_proto(at),
     )
-
-
-class Billing:
-    """Publishes as billing does; `again` gives the message another id, so that the stream itself keeps both."""
-
-    def __init__(self, client: Any) -> None:
-        self._stream = client.jetstream()
-
-    async def tell(self, message: Message, *, event_id: str, again: int = 0) -> None:
-        """Publish one event."""
-        name = message.DESCRIPTOR.full_name
-        headers = {
-            "Nats-Msg-Id": f"{event_id}-{again}",
-            "ce-specversion": "1.0",
-            "ce-id": event_id,
-            "ce-type": name,
-            "ce-source": "billing",
-            "ce-time": RECORDED_AT.isoformat(),
-            "ce-recordedtime": RECORDED_AT.isoformat(),
-        }
-        await self._stream.publish(f"events.{name}", message.SerializeToString(), headers=headers)
-
-
-@pytest.fixture
-async def billing(request: pytest.FixtureRequest) -> AsyncIterator[Billing]:
-    """Billing, as far as this service hears of it."""
-    server: NatsServer = request.getfixturevalue("nats")
-    client = await nats.connect(server.url)
-    yield Billing(client)
-    await client.close()
 
 
 async def balance(served: Serving, customer_id: str = "c-1") -> Any:

@@ -209,6 +209,10 @@ class Book:
             for each in self._reservation(customer_id, order_id, occurred_at)
         ]
 
+    def spent(self, customer_id: CustomerId, order_id: OrderId) -> list[Coupon]:
+        """The coupons that were spent for an order and not given back since."""
+        return [each for each in self._of_order(customer_id, order_id) if each.state is CouponState.REDEEMED]
+
     def release(self, customer_id: CustomerId, order_id: OrderId, *, occurred_at: datetime) -> list[Coupon]:
         """Free what is set aside for an order; ReservationNotOpen. What has expired meanwhile ends at once."""
         return [
@@ -222,8 +226,7 @@ class Book:
         A coupon that has expired meanwhile is good to the end of the operator's day so many days later as its terms
         grant, and expires at once where they grant none.
         """
-        of_order = self._of_order(command.customer_id, command.order_id)
-        spent = [each for each in of_order if each.state is CouponState.REDEEMED]
+        spent = self.spent(command.customer_id, command.order_id)
         named = set(command.coupon_ids)
         wanted = [each for each in spent if not named or each.coupon_id in named]
         if not wanted or (named and len(wanted) != len(named)):

@@ -125,16 +125,18 @@ async def use_coupons(
 
 
 async def redeem_reserved(
-    transaction: Transaction, commands: Sequence[EndReservation], *, calendar: Calendar
+    transaction: Transaction, commands: Sequence[EndReservation], *, calendar: Calendar, told: bool = False
 ) -> list[Sequence[Coupon] | Refusal]:
-    """Spend what is set aside for orders; ReservationNotOpen."""
+    """Spend what is set aside for orders; ReservationNotOpen, but not of what was `told` before and is spent."""
     if not commands:
         return []
     book = await _orders(transaction, commands, Counting.NOTHING, calendar)
-    outcomes = [
-        attempt(lambda each: book.redeem(each.customer_id, each.order_id, occurred_at=each.occurred_at), command)
-        for command in commands
-    ]
+
+    def redeem(each: EndReservation) -> Sequence[Coupon]:
+        known = book.spent(each.customer_id, each.order_id) if told else []
+        return known or book.redeem(each.customer_id, each.order_id, occurred_at=each.occurred_at)
+
+    outcomes = [attempt(redeem, command) for command in commands]
     await close_book(transaction, book)
     return list(outcomes)
 
