@@ -1,4 +1,4 @@
-"""Automatic top-up: pays what is asked of an account, document by document, with a stored means of payment, and knows when to stop.
+"""Automatic top-up: pays what is asked of an account with a stored means of payment, and knows when to stop.
 
 What is on its way is counted, one payment is in flight at a time, a decline is answered by an hour of patience, and a
 rule that does harm stops itself and says so: it never does nothing in silence.

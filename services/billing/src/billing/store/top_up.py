@@ -1,6 +1,6 @@
 """Stored means of payment and automatic top-up in the database."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -47,25 +47,36 @@ SELECT r.*, a.currency, EXISTS (SELECT FROM payments p WHERE p.account_id = r.ac
 FROM top_up_rules r JOIN accounts a USING (account_id)
 WHERE r.account_id = ANY(CAST(:account_ids AS text[])) ORDER BY r.account_id
 """)
-# The original that each account's crossing called for, while it is open and not enough is on its way already.
+# Of what is asked of each crossed account, the oldest that nothing on its way covers. What is sent for a document
+# covers that; what else is on its way covers all of them together, and what they lack then is asked for at once.
 _DUE = text("""
-SELECT due.account_id, due.bill_id, due.remaining_minor
-FROM (SELECT b.account_id, b.bill_id,
-             (b.amount_minor - coalesce((SELECT sum(note.amount_minor) FROM bills note
-                                         WHERE note.corrects_bill_id = b.bill_id AND note.kind = 'credit_note'), 0)
-             )::bigint AS remaining_minor,
-             coalesce((SELECT sum(p.amount_minor) FROM payments p WHERE p.account_id = r.account_id
-                       AND p.state IN ('requested', 'pending')), 0) AS coming_minor
-      FROM top_up_rules r
-      JOIN accounts a ON a.account_id = r.account_id
-      JOIN bills b ON b.account_id = a.account_id AND b.kind = 'original' AND b.crossing_version = a.crossed_version
-      WHERE r.enabled AND r.paused_because = '' AND (r.next_attempt_at IS NULL OR r.next_attempt_at <= :as_of)
-        AND NOT EXISTS (SELECT FROM bill_payments paid WHERE paid.bill_id = b.bill_id)
-        AND NOT EXISTS (SELECT FROM bill_closures closed WHERE closed.bill_id = b.bill_id)
-        AND NOT EXISTS (SELECT FROM payments p WHERE p.account_id = r.account_id AND p.origin = 'top_up'
-                        AND p.state IN ('requested', 'pending'))) AS due
-WHERE due.remaining_minor > due.coming_minor
-ORDER BY due.account_id LIMIT :limit
+WITH asked AS (
+    SELECT b.account_id, b.bill_id, b.bill_number,
+           b.amount_minor - coalesce((SELECT sum(note.amount_minor) FROM bills note
+                                      WHERE note.corrects_bill_id = b.bill_id AND note.kind = 'credit_note'), 0)
+               AS remaining_minor,
+           coalesce((SELECT sum(p.amount_minor) FROM payments p WHERE p.account_id = b.account_id
+                     AND p.bill_id = b.bill_id AND p.state IN ('requested', 'pending')), 0) AS sent_minor
+    FROM top_up_rules r
+    JOIN accounts a ON a.account_id = r.account_id AND a.crossed_version IS NOT NULL
+    JOIN bills b ON b.account_id = a.account_id AND b.kind <> 'credit_note'
+    WHERE r.enabled AND r.paused_because = '' AND (r.next_attempt_at IS NULL OR r.next_attempt_at <= :as_of)
+      AND NOT EXISTS (SELECT FROM bill_payments paid WHERE paid.bill_id = b.bill_id)
+      AND NOT EXISTS (SELECT FROM bill_closures closed WHERE closed.bill_id = b.bill_id)
+      AND NOT EXISTS (SELECT FROM payments p WHERE p.account_id = r.account_id AND p.origin = 'top_up'
+                      AND p.state IN ('requested', 'pending'))),
+whole AS (
+    SELECT account_id, sum(greatest(remaining_minor - sent_minor, 0)) AS lacking_minor,
+           coalesce((SELECT sum(p.amount_minor) FROM payments p WHERE p.account_id = asked.account_id
+                     AND p.state IN ('requested', 'pending')), 0) - sum(least(remaining_minor, sent_minor))
+               AS coming_minor
+    FROM asked GROUP BY account_id)
+SELECT DISTINCT ON (asked.account_id) asked.account_id, asked.bill_id, asked.remaining_minor::bigint,
+       (CASE WHEN whole.coming_minor > 0 THEN whole.lacking_minor - whole.coming_minor
+             ELSE asked.remaining_minor - asked.sent_minor END)::bigint AS missing_minor
+FROM asked JOIN whole USING (account_id)
+WHERE asked.remaining_minor > asked.sent_minor AND whole.lacking_minor > whole.coming_minor
+ORDER BY asked.account_id, asked.bill_number LIMIT :limit
 """)
 _HISTORY = text("""
 SELECT p.account_id,
@@ -77,10 +88,6 @@ FROM payments p
 WHERE p.account_id = ANY(CAST(:account_ids AS text[])) AND p.origin = 'top_up'
   AND p.requested_at >= least(CAST(:month_start AS timestamptz), CAST(:lately_after AS timestamptz))
 GROUP BY p.account_id
-""")
-_ON_THEIR_WAY = text("""
-SELECT account_id, sum(amount_minor)::bigint AS minor FROM payments
-WHERE account_id = ANY(CAST(:account_ids AS text[])) AND state IN ('requested', 'pending') GROUP BY account_id
 """)
 _ATTEMPTS = text("""
 SELECT bill_id, max(attempt) AS attempts FROM top_up_attempts
@@ -102,11 +109,13 @@ class History(NamedTuple):
 
 
 class DueBill(NamedTuple):
-    """An open bill that its account's rule may pay, and what it still asks for."""
+    """An open document that its account's rule may pay: what it still asks for, and what is to be paid. That is less
+    where a part is on its way, and may be more where a part of several documents is."""
 
     account_id: AccountId
     bill_id: BillId
     remaining_minor: int
+    missing_minor: int
 
 
 class AttemptOf(NamedTuple):
@@ -183,9 +192,10 @@ async def find_rules(connection: AsyncConnection, account_ids: Iterable[AccountI
 
 
 async def due_bills(connection: AsyncConnection, as_of: datetime, limit: int) -> list[DueBill]:
-    """Open bills of accounts whose rule may act by now, one of each account, by the account's identity."""
+    """Open documents of accounts whose rule may act by now, the oldest of each account for which there is something to
+    pay, by the account's identity."""
     rows = await connection.execute(_DUE, {"as_of": as_of, "limit": limit})
-    return [DueBill(row.account_id, row.bill_id, row.remaining_minor) for row in rows]
+    return [DueBill(row.account_id, row.bill_id, row.remaining_minor, row.missing_minor) for row in rows]
 
 
 async def histories(
@@ -205,12 +215,6 @@ async def histories(
     }
     rows = await connection.execute(_HISTORY, asked)
     return {row.account_id: History(row.this_month_minor, row.lately) for row in rows}
-
-
-async def on_their_way(connection: AsyncConnection, account_ids: Iterable[AccountId]) -> Mapping[AccountId, int]:
-    """All that is on its way into accounts, whatever for, in minor units."""
-    rows = await connection.execute(_ON_THEIR_WAY, {"account_ids": sorted(set(account_ids))})
-    return {AccountId(account_id): minor for account_id, minor in rows}
 
 
 async def attempts_of(connection: AsyncConnection, bill_ids: Iterable[BillId]) -> dict[BillId, int]:
