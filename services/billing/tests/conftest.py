@@ -47,12 +47,15 @@ async def served(fresh: Database, nats: NatsServer, keys: Keys, settings: Mappin
 
 
 @pytest.fixture
-async def paying(fresh: Database, nats: NatsServer, keys: Keys, tmp_path: Path) -> AsyncIterator[Paying]:
+async def paying(
+    fresh: Database, nats: NatsServer, keys: Keys, tmp_path: Path, settings: Mapping[str, Any]
+) -> AsyncIterator[Paying]:
     """Billing with a payment provider; what the calendar asks for is done by the test's own calls alone."""
     async with providing() as provider:
         channels: dict[str, Any] = {
             "payment_channels_file": write_channels(tmp_path, provider),
             "payment_channel_seconds": 1.0,
         }
-        async with serving(PROCESS, fresh, nats, keys, timed_work=False, **channels, **DATED_LONG_AGO) as served:
+        values = {"timed_work": False, **channels, **DATED_LONG_AGO, **settings}
+        async with serving(PROCESS, fresh, nats, keys, **values) as served:
             yield await Paying.begun(served, provider)

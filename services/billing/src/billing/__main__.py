@@ -53,6 +53,13 @@ def build(parts: Parts[BillingSettings]) -> Served:
     settings, calendar = parts.settings, Calendar(parts.settings.zone)
     channels = open_channels(settings.payment_channels_file, timeout_seconds=settings.payment_channel_seconds)
     sending = Sending(parts.work, channels, calendar)
+    payments = PaymentApi(
+        parts.work,
+        channels,
+        calendar,
+        sending=sending,
+        counted_for=timedelta(minutes=settings.payment_page_minutes),
+    )
     sale = Sale(calendar, settings.cycle_anchor_day)
     placing = Placing(parts.work, sale, _member(parts))
     return Served(
@@ -63,7 +70,7 @@ def build(parts: Parts[BillingSettings]) -> Served:
             _servicer(bill_grpc, "BillService", BillApi(parts.work, calendar)),
             _servicer(catalog_grpc, "CatalogService", CatalogApi(parts.work, calendar)),
             _servicer(order_grpc, "OrderService", OrderApi(parts.work, sale, placing)),
-            _servicer(payment_grpc, "PaymentService", PaymentApi(parts.work, channels, calendar, sending)),
+            _servicer(payment_grpc, "PaymentService", payments),
             _servicer(top_up_grpc, "TopUpService", TopUpApi(parts.work, channels, calendar)),
             _servicer(notice_grpc, "NoticeService", NoticeApi(parts.work, calendar)),
             _servicer(proof_grpc, "ProofService", ProofApi(parts.work, calendar, settings.export_folder)),

@@ -15,6 +15,12 @@ class BillingSettings(ServiceSettings):
     payment_channel_seconds: float = Field(
         3.0, gt=0, le=5, description="How long a payment provider is waited for; it is asked again later."
     )
+    payment_page_minutes: int = Field(
+        30,
+        ge=0,
+        le=24 * 60,
+        description="How long an unpaid payment on a provider's page counts as on its way and puts off bills.",
+    )
     export_folder: Path | None = Field(
         None, description="Folder below which closed days are exported as Parquet files; without it they are not."
     )

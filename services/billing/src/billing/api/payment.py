@@ -1,6 +1,6 @@
 """PaymentService: payments through channels, and what their providers call back."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import grpc
@@ -48,11 +48,14 @@ Context = grpc.aio.ServicerContext[Any, Any]
 class PaymentApi(PaymentServiceServicer):
     """A payment is stored, then brought to its provider, then read again: a repeated call hears where to go on too."""
 
-    def __init__(self, work: Work, channels: Channels, calendar: Calendar, sending: Sending) -> None:
+    def __init__(
+        self, work: Work, channels: Channels, calendar: Calendar, *, sending: Sending, counted_for: timedelta
+    ) -> None:
         self._work = work
         self._channels = channels
         self._calendar = calendar
         self._sending = sending
+        self._counted_for = counted_for
 
     async def ListPaymentChannels(
         self, request: pb.ListPaymentChannelsRequest, context: Context
@@ -62,7 +65,9 @@ class PaymentApi(PaymentServiceServicer):
 
     async def CreatePayment(self, request: pb.CreatePaymentRequest, context: Context) -> pb.CreatePaymentResponse:
         redirects = self._channels.named(wire.channel_named(request.channel)).traits.redirects
-        wish = wire.create_payment_from_proto(request, origin=_origin(), redirects=redirects)
+        wish = wire.create_payment_from_proto(
+            request, origin=_origin(), redirects=redirects, counted_for=self._counted_for
+        )
 
         async def act(transaction: Transaction, wanted: CreatePayment) -> pb.CreatePaymentResponse:
             return pb.CreatePaymentResponse(payment=wire.payment_to_proto(await create_payment(transaction, wanted)))

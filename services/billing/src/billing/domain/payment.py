@@ -24,6 +24,9 @@ RefundId = NewType("RefundId", str)
 PAYABLE_FOR = timedelta(days=1)
 """How long the payer has, from the request on."""
 
+COUNTED_FOR = timedelta(minutes=30)
+"""How long a payment on the provider's page counts as on its way: who goes to the page pays soon, or not at all."""
+
 FIRST_ASKED_AFTER = timedelta(seconds=15)
 """When a payment whose sending came to nothing is sent again: longer than a sending lasts."""
 
@@ -148,6 +151,8 @@ class Payment:
     requested_at: datetime
     settled_at: datetime | None
     expires_at: datetime
+    counted_until: datetime | None = None
+    """Until when it counts as on its way; None is until it is final, which a stored means of payment brings about."""
     asked: int = 0
     chargebacks: tuple[Chargeback, ...] = ()
     refunds: tuple[Refund, ...] = ()

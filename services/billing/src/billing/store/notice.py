@@ -60,12 +60,13 @@ ORDER BY s.cycle_end, s.subscription_id LIMIT $4"""
 _NOTES_OF = """
 SELECT bill_id FROM bills WHERE corrects_bill_id = ANY($1::text::text[]) AND kind = 'credit_note'"""
 
-# What was on its way when the newest open bill was issued, and is not for one: the bills ask for so much less.
+# What counts as on its way. Where it did when the newest open bill was issued, and is not for one, the bills ask for so
+# much less.
 _PENDING = """
 SELECT payment_id, coalesce(recorded_at < (SELECT max(recorded_at) FROM bills WHERE bill_id = ANY($2::text::text[])
                                            AND kind <> 'credit_note')
                             AND (bill_id IS NULL OR bill_id <> ALL($2::text::text[])), false) AS counted
-FROM payments WHERE account_id = $1 AND state IN ('requested', 'pending') ORDER BY payment_id"""
+FROM payments WHERE account_id = $1 AND state IN ('requested', 'pending') AND counts ORDER BY payment_id"""
 
 
 async def movements_since_back(
@@ -125,7 +126,7 @@ async def documents_of(connection: AsyncConnection, account_id: AccountId) -> li
 
 
 async def pending_of(connection: AsyncConnection, account_id: AccountId, asking: Sequence[Bill]) -> list[Pending]:
-    """The payments on their way into an account whose open bills these are, oldest first."""
+    """The payments that count as on their way into an account whose open bills these are, oldest first."""
     bill_ids = array_of_texts([bill.bill_id for bill in asking])
     rows = await fetch(connection, _PENDING, account_id, bill_ids)
     if not rows:

@@ -24,17 +24,17 @@ from billing.domain.payment import (
 )
 from billing.store.payment_tables import PAYMENT_CHARGEBACKS, PAYMENT_REFUNDS, PAYMENTS
 
-# What is on its way for an open bill is not counted: the bill itself asks for it already.
+# What is on its way for an open bill is not counted: the bill itself asks for it already. Nor is a page left unpaid.
 _PENDING_SUMS = text("""
 SELECT p.account_id, sum(p.amount_minor)::bigint AS pending_minor
 FROM payments p LEFT JOIN bill_payments paid USING (bill_id) LEFT JOIN bill_closures closed USING (bill_id)
-WHERE p.account_id = ANY(CAST(:account_ids AS text[])) AND p.state IN ('requested', 'pending')
+WHERE p.account_id = ANY(CAST(:account_ids AS text[])) AND p.state IN ('requested', 'pending') AND p.counts
   AND (p.bill_id IS NULL OR paid.bill_id IS NOT NULL OR closed.bill_id IS NOT NULL)
 GROUP BY p.account_id
 """)
 _PENDING_OF_BILLS = text("""
 SELECT bill_id, sum(amount_minor)::bigint AS pending_minor FROM payments
-WHERE account_id = ANY(CAST(:account_ids AS text[])) AND state IN ('requested', 'pending')
+WHERE account_id = ANY(CAST(:account_ids AS text[])) AND state IN ('requested', 'pending') AND counts
   AND bill_id = ANY(CAST(:bill_ids AS text[])) AND payment_id <> ALL(CAST(:coming_in AS text[]))
 GROUP BY bill_id
 """)
@@ -72,6 +72,13 @@ WHERE channel = :channel AND provider_reference = :reference AND payment_id <> :
 _DUE = text("""
 SELECT payment_id FROM payments WHERE next_ask_at <= :as_of
 ORDER BY next_ask_at, payment_id LIMIT :limit
+""")
+# Whoever is at a payment meanwhile is not waited for: its account is not locked here.
+_COUNT_NO_LONGER = text("""
+UPDATE payments SET counts = false WHERE payment_id IN (
+    SELECT payment_id FROM payments
+    WHERE counts AND state IN ('requested', 'pending') AND counted_until <= :as_of
+    FOR NO KEY UPDATE SKIP LOCKED)
 """)
 _ASKED = text("""
 UPDATE payments p SET next_ask_at = n.next_ask_at, asked = n.asked
@@ -183,6 +190,11 @@ async def reference_taken(connection: AsyncConnection, payment: Payment, referen
     return bool((await connection.execute(_REFERENCE_TAKEN, asked)).scalar_one())
 
 
+async def count_no_longer(connection: AsyncConnection, as_of: datetime) -> None:
+    """Payments that were left unpaid on their providers' pages are not counted as on their way any more."""
+    await connection.execute(_COUNT_NO_LONGER, {"as_of": as_of})
+
+
 async def due_payments(connection: AsyncConnection, as_of: datetime, limit: int) -> list[PaymentId]:
     """Payments whose providers are to be called by now, the longest waiting first."""
     rows = await connection.execute(_DUE, {"as_of": as_of, "limit": limit})
@@ -245,6 +257,7 @@ def _payment(
         requested_at=row.requested_at,
         settled_at=row.settled_at,
         expires_at=row.expires_at,
+        counted_until=row.counted_until,
         asked=row.asked,
         chargebacks=chargebacks,
         refunds=refunds,
@@ -280,4 +293,5 @@ def _columns(payment: Payment) -> dict[str, object]:
         "state": payment.state,
         "requested_at": payment.requested_at,
         "expires_at": payment.expires_at,
+        "counted_until": payment.counted_until,
     }

@@ -70,6 +70,8 @@ PAYMENTS = Table(
     Column("requested_at", DateTime(timezone=True), nullable=False),
     Column("settled_at", DateTime(timezone=True)),
     Column("expires_at", DateTime(timezone=True), nullable=False),
+    Column("counted_until", DateTime(timezone=True), doc="null counts as on its way until it is final"),
+    Column("counts", Boolean, nullable=False, server_default=text("true"), doc="whether it counts as on its way still"),
     Column("next_ask_at", DateTime(timezone=True), doc="when the provider is called next; null once it is final"),
     Column("asked", Integer, nullable=False, server_default=text("0"), doc="how often the provider was called"),
     Column("recorded_at", DateTime(timezone=True), nullable=False),
@@ -85,6 +87,9 @@ PAYMENTS = Table(
     Index("payments_account", "account_id", "payment_id"),
     Index("payments_customer", "customer_id", "payment_id"),
     Index("payments_on_their_way", "account_id", postgresql_where=_ON_ITS_WAY),
+    Index(
+        "payments_counted_until", "counted_until", postgresql_where=text("counts AND state IN ('requested', 'pending')")
+    ),
     Index("payments_to_ask", "next_ask_at", postgresql_where=text("next_ask_at IS NOT NULL")),
 )
 

@@ -56,7 +56,7 @@ WITH asked AS (
                                       WHERE note.corrects_bill_id = b.bill_id AND note.kind = 'credit_note'), 0)
                AS remaining_minor,
            coalesce((SELECT sum(p.amount_minor) FROM payments p WHERE p.account_id = b.account_id
-                     AND p.bill_id = b.bill_id AND p.state IN ('requested', 'pending')), 0) AS sent_minor
+                     AND p.bill_id = b.bill_id AND p.state IN ('requested', 'pending') AND p.counts), 0) AS sent_minor
     FROM top_up_rules r
     JOIN accounts a ON a.account_id = r.account_id AND a.crossed_version IS NOT NULL
     JOIN bills b ON b.account_id = a.account_id AND b.kind <> 'credit_note'
@@ -68,7 +68,7 @@ WITH asked AS (
 whole AS (
     SELECT account_id, sum(greatest(remaining_minor - sent_minor, 0)) AS lacking_minor,
            coalesce((SELECT sum(p.amount_minor) FROM payments p WHERE p.account_id = asked.account_id
-                     AND p.state IN ('requested', 'pending')), 0) - sum(least(remaining_minor, sent_minor))
+                     AND p.state IN ('requested', 'pending') AND p.counts), 0) - sum(least(remaining_minor, sent_minor))
                AS coming_minor
     FROM asked GROUP BY account_id)
 SELECT DISTINCT ON (asked.account_id) asked.account_id, asked.bill_id, asked.remaining_minor::bigint,

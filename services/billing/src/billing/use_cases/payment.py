@@ -1,7 +1,7 @@
 """Payments: asked for, listed, given up. The provider is called between two transactions, never inside one."""
 
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from chassis.ids import new_id
 from chassis.money import Money
@@ -12,6 +12,7 @@ from billing.domain.bill import bill_not_found
 from billing.domain.ids import AccountId, BillId, CustomerId
 from billing.domain.movement import check_occurred_at
 from billing.domain.payment import (
+    COUNTED_FOR,
     FIRST_ASKED_AFTER,
     PAYABLE_FOR,
     Payment,
@@ -44,7 +45,8 @@ from billing.use_cases.top_up_rule import note_ended
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CreatePayment:
-    """Wish to pay into an account, or a bill of it whole; `redirects` says whether the channel has a page for it."""
+    """Wish to pay into an account, or a bill of it whole; `redirects` says whether the channel has a page for it, and
+    `counted_for` how long a payment there counts as on its way."""
 
     account_id: AccountId
     customer_id: CustomerId | None
@@ -56,6 +58,12 @@ class CreatePayment:
     return_url: str
     origin: PaymentOrigin
     occurred_at: datetime
+    counted_for: timedelta = COUNTED_FOR
+
+    @property
+    def counted_until(self) -> datetime | None:
+        """Until when the payment counts as on its way; None, by a stored means of payment, until it is final."""
+        return self.occurred_at + self.counted_for if self.token_id is None else None
 
     def __post_init__(self) -> None:
         check_occurred_at(self.occurred_at)
@@ -91,7 +99,13 @@ async def create_payment(transaction: Transaction, wanted: CreatePayment) -> Pay
     payment = new_payment(
         account, amount, channel=wanted.channel, origin=wanted.origin, requested_at=wanted.occurred_at
     )
-    payment = replace(payment, bill_id=wanted.bill_id, token_id=wanted.token_id, return_url=wanted.return_url)
+    payment = replace(
+        payment,
+        bill_id=wanted.bill_id,
+        token_id=wanted.token_id,
+        return_url=wanted.return_url,
+        counted_until=wanted.counted_until,
+    )
     recorded_at = transaction.recorded_at
     await add_payments(
         transaction.connection, [payment], next_ask_at=recorded_at + FIRST_ASKED_AFTER, recorded_at=recorded_at

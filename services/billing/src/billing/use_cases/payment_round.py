@@ -6,7 +6,7 @@ from typing import NamedTuple
 from chassis.work import Transaction
 
 from billing.domain.payment import Payment, PaymentState, Refund
-from billing.store.payment import due_payments, find_payments, note_asked, payments_for_update
+from billing.store.payment import count_no_longer, due_payments, find_payments, note_asked, payments_for_update
 from billing.store.refund import due_refunds, note_refunds_asked
 from billing.use_cases.movement import lock_accounts
 from billing.use_cases.payment import end_payment
@@ -26,8 +26,8 @@ class Waiting(NamedTuple):
 
 
 async def begin_round(transaction: Transaction, as_of: datetime) -> Waiting:
-    """Takes what is due by now, so that nobody else takes it for a while, and ends payments that were not paid in
-    time."""
+    """Takes what is due by now, so that nobody else takes it for a while, counts no longer what was left unpaid on a
+    provider's page, and ends payments that were not paid in time."""
     connection = transaction.connection
     due = await due_payments(connection, as_of, ROUND)
     due_back = await due_refunds(connection, as_of, ROUND)
@@ -42,4 +42,5 @@ async def begin_round(transaction: Transaction, as_of: datetime) -> Waiting:
     await note_asked(connection, asked, as_of)
     refunds = [(now[of], refund) for each, of in due_back.items() if (refund := now[of].refund(each)) is not None]
     await note_refunds_asked(connection, [refund for _, refund in refunds], as_of)
+    await count_no_longer(connection, as_of)
     return Waiting(tuple(asked), tuple(refunds), len(over), ROUND in (len(due), len(due_back)))

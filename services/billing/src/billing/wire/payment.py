@@ -1,5 +1,7 @@
 """Payments and their refunds on the wire."""
 
+from datetime import timedelta
+
 from chassis.errors import InvalidArgument
 from chassis.ids import check_id
 from chassis.money import Money
@@ -38,7 +40,7 @@ _STATE_ASKED = {number: state for state, number in STATES.items()}
 
 
 def create_payment_from_proto(
-    request: pb.CreatePaymentRequest, *, origin: PaymentOrigin, redirects: bool
+    request: pb.CreatePaymentRequest, *, origin: PaymentOrigin, redirects: bool, counted_for: timedelta
 ) -> CreatePayment:
     """The wish to pay; who asks and what the channel offers is not the request's to say."""
     return CreatePayment(
@@ -52,6 +54,7 @@ def create_payment_from_proto(
         return_url=request.return_url,
         origin=origin,
         occurred_at=from_proto(request.occurred_at, "occurred_at"),
+        counted_for=counted_for,
     )
 
 
