@@ -1,14 +1,20 @@
 """Documents: every word in every language, amounts and days as people write them, and no marks of callers."""
 
+import asyncio
 import re
-from datetime import UTC, date, datetime
+from collections.abc import Callable
+from datetime import UTC, date, datetime, timedelta
+from functools import partial
 from io import BytesIO
+from threading import Event
 from zoneinfo import ZoneInfo
 
 import pytest
 from billing.documents.html import html_of
+from billing.documents.laying_out import Layout
 from billing.documents.paper import Column, Paper, Row, Table
 from billing.documents.pdf import pdf_of
+from billing.documents.press import pressed
 from billing.documents.words import Words, every_word
 from billing.documents.writing import Language, write_day, write_instant, write_money
 from billing.domain.bill import BillKind
@@ -16,9 +22,13 @@ from billing.domain.charge import ChargeCategory
 from billing.domain.movement import MovementKind
 from billing.domain.notice import NoticeLineKind
 from billing.domain.reckoning import LineKind
+from billing.domain.statement import Section, StatedEntry, Statement
+from chassis.calendar import Span
 from chassis.money import Money
 from ledger import HOLD_EXPIRY, LOT_EXPIRY
 from pypdf import PdfReader
+
+from services.billing.tests.factories import an_account, cny
 
 NASTY = """<script>alert(1)</script> & "quoted" 'single' {{ 7 * 7 }} <para> &lt;b&gt; 中文；『引号』"""
 
@@ -28,6 +38,36 @@ def a_paper(rows: int = 1, text: str = "TV") -> Paper:
     columns = (Column("Time", 30), Column("What", 50), Column("Amount", 20, figures=True))
     table = Table("Charged", columns, (Row(("1 Mar", text, "¥1.00"), (text,)),) * rows, ("Sum", "¥1.00"))
     return Paper("en", text, ((text, text),), (text, "¥1.00"), (table,), (text,))
+
+
+def a_statement(*, of: int, listed: int) -> Statement:
+    """A closed month of so many charges of one fen each, of which some are listed."""
+    start = datetime(2026, 3, 1, tzinfo=UTC)
+    entries = tuple(
+        StatedEntry(
+            f"charge:{number}",
+            "charge",
+            cny(-1),
+            cny(0),
+            cny(100_00 - number),
+            number,
+            "TV",
+            str(number),
+            "",
+            start,
+            start,
+            start,
+        )
+        for number in range(1, listed + 1)
+    )
+    return Statement(
+        account=an_account(),
+        span=Span(start, start + timedelta(days=31)),
+        opening=cny(100_00),
+        sections=(Section("charge", -of, of),),
+        entries=entries,
+        closed=True,
+    )
 
 
 def text_of(document: bytes) -> str:
@@ -109,6 +149,40 @@ def test_a_row_that_is_longer_than_a_page_goes_over_pages_whole() -> None:
 def test_the_same_paper_is_the_same_bytes() -> None:
     assert pdf_of(a_paper()) == pdf_of(a_paper())
     assert html_of(a_paper()) == html_of(a_paper())
+
+
+async def test_documents_are_made_one_at_a_time_and_none_that_nobody_waits_for() -> None:
+    going_on, began, made = Event(), Event(), list[str]()
+
+    def make(name: str) -> bytes:
+        made.append(name)
+        began.set()
+        assert going_on.wait(60)
+        return name.encode()
+
+    first = asyncio.create_task(pressed(partial(make, "first")))
+    others = [asyncio.create_task(pressed(partial(make, name))) for name in ("given up", "last")]
+    await asyncio.to_thread(began.wait, 60)
+    assert made == ["first"], "the loop goes on, and the others wait"
+    others[0].cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await others[0]
+    going_on.set()
+
+    assert (await first, await others[1]) == (b"first", b"last")
+    assert made == ["first", "last"]
+
+
+@pytest.mark.parametrize("make", [html_of, pdf_of])
+def test_a_statement_says_that_it_does_not_list_every_entry(make: Callable[[Paper], bytes]) -> None:
+    shown = Layout(Language.ENGLISH, ZoneInfo("UTC")).statement(a_statement(of=1234, listed=2))
+    text = (text_of(make(shown)) if make is pdf_of else make(shown).decode()).replace("\n", " ")
+
+    assert "The first 2 of 1234 entries are listed" in text
+    assert "-¥12.34" in text, "the sums are of all"
+    assert "¥87.66" in text
+    whole = Layout(Language.ENGLISH, ZoneInfo("UTC")).statement(a_statement(of=2, listed=2))
+    assert whole.notes == ()
 
 
 def test_the_pdf_names_its_font_and_carries_none() -> None:

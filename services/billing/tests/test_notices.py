@@ -14,6 +14,7 @@ from pypdf import PdfReader
 from touchstone.billing.v1 import account_service_pb2 as account_pb
 from touchstone.billing.v1 import bill_service_pb2 as bill_pb
 from touchstone.billing.v1 import billing_pb2, notice_pb2
+from touchstone.billing.v1 import charging_service_pb2 as charging_pb
 from touchstone.billing.v1 import notice_service_pb2 as pb
 
 from services.billing.tests.calls import Calls, boss, charged, cny, member, opened, paid, put_plan, recharged, refused
@@ -167,6 +168,27 @@ async def test_statements_are_documents_too(served: Serving, form: Any) -> None:
     whole = found.content if form == notice_pb2.DOCUMENT_FORMAT_HTML else _text(found.content).encode()
     assert "账户对账单" in whole.decode()
     assert "¥100.00" in whole.decode()
+
+
+async def test_a_long_statement_lists_its_first_entries_and_sums_all_of_them(served: Serving) -> None:
+    calls = boss(served)
+    await calls.accounts.OpenAccount(opened(plan_id=""))
+    await calls.accounts.Recharge(recharged())
+    for batch in range(2):
+        wanted = [charged(f"c-{batch}-{number}", amount=cny(1)) for number in range(600)]
+        await calls.charging.BatchCharge(charging_pb.BatchChargeRequest(requests=wanted))
+
+    found = await calls.notices.RenderStatement(
+        pb.RenderStatementRequest(
+            account_id=ACCOUNT, month="2026-03", language="en", format=notice_pb2.DOCUMENT_FORMAT_HTML
+        )
+    )
+
+    page = found.content.decode()
+    assert page.count("Charge TV</td>") == 999
+    assert "The first 1000 of 1201 entries are listed" in page
+    assert "-¥12.00" in page
+    assert "¥88.00" in page
 
 
 def _text(document: bytes) -> str:

@@ -1,6 +1,6 @@
 """NoticeService: what is to be paid, and statements, as data and as documents."""
 
-import asyncio
+from collections.abc import Callable
 from typing import Any
 
 import grpc
@@ -16,11 +16,12 @@ from touchstone.billing.v1.notice_service_pb2_grpc import NoticeServiceServicer
 from billing.documents import html, pdf
 from billing.documents.laying_out import Layout
 from billing.documents.paper import Paper
+from billing.documents.press import pressed
 from billing.domain.ids import AccountId, CustomerId
 from billing.domain.notice import NoticeOf
 from billing.domain.statement import RENDERED_MAX, Statement, month_span
 from billing.use_cases.notice import owned_account, payment_notice
-from billing.use_cases.statement import position_after, position_key, statement_of, whole_statement
+from billing.use_cases.statement import position_after, position_key, statement_of
 from billing.wire import notice as wire
 from billing.wire.value import account_id_from_proto, owner_from_proto
 
@@ -52,7 +53,7 @@ class NoticeApi(NoticeServiceServicer):
         layout = Layout(wire.language_from_proto(request.language), self._calendar.zone)
         form = wire.format_from_proto(request.format)
         found = await self._notice(account_id_from_proto(request.account_id), owner_from_proto(request.customer_id))
-        content_type, ending, content = await _render(layout.notice(found), form)
+        content_type, ending, content = await _render(lambda: layout.notice(found), form)
         day = self._calendar.day_of(found.as_of).isoformat()
         return pb.RenderPaymentNoticeResponse(
             content_type=content_type, content=content, file_name=f"notice-{request.account_id}-{day}.{ending}"
@@ -73,7 +74,7 @@ class NoticeApi(NoticeServiceServicer):
         form, span = wire.format_from_proto(request.format), month_span(self._calendar, request.month)
         account_id, owner = account_id_from_proto(request.account_id), owner_from_proto(request.customer_id)
         found = await self._statement(account_id, owner, span)
-        content_type, ending, content = await _render(layout.statement(found), form)
+        content_type, ending, content = await _render(lambda: layout.statement(found), form)
         return pb.RenderStatementResponse(
             content_type=content_type,
             content=content,
@@ -88,17 +89,17 @@ class NoticeApi(NoticeServiceServicer):
     async def _statement(self, account_id: AccountId, owner: CustomerId | None, span: Span) -> Statement:
         async with self._work.reading() as connection:
             account = await owned_account(connection, account_id, owner)
-            return await whole_statement(connection, account, span, most=RENDERED_MAX)
+            return await statement_of(connection, account, span, after=None, limit=RENDERED_MAX)
 
 
-async def _render(paper: Paper, form: "notice_pb2.DocumentFormat.ValueType") -> tuple[str, str, bytes]:
-    """Its media type, the ending of its name, and the document. A long one takes seconds: other calls go on."""
+async def _render(lay_out: Callable[[], Paper], form: "notice_pb2.DocumentFormat.ValueType") -> tuple[str, str, bytes]:
+    """Its media type, the ending of its name, and the document. A long one takes a second: other calls go on."""
     match form:
         case notice_pb2.DOCUMENT_FORMAT_HTML:
             content_type, ending, make = html.CONTENT_TYPE, "html", html.html_of
         case _:
             content_type, ending, make = pdf.CONTENT_TYPE, "pdf", pdf.pdf_of
-    content = await asyncio.to_thread(make, paper)
+    content = await pressed(lambda: make(lay_out()))
     if len(content) > _CONTENT_MAX:
         raise DocumentTooLarge("the document has more than 4 MiB: ask for the statement by pages")
     return content_type, ending, content

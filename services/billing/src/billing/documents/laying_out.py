@@ -54,11 +54,14 @@ class Layout:
         )
 
     def statement(self, statement: Statement) -> Paper:
-        """A statement: balances, sums by kind, and the entries."""
+        """A statement: balances, sums by kind, and the entries, or the first of them."""
         words = self.words
         first, last = statement.span.start, statement.span.end - timedelta(microseconds=1)
         period = words("from_to", start=self._day(first), end=self._day(last))
         notes = [] if statement.closed else [words("still_open")]
+        shown = len(statement.entries)
+        if shown < statement.count:
+            notes.append(words("cut_entries", shown=shown, count=statement.count))
         if any(entry.late for entry in statement.entries):
             notes.append(words("late_note"))
         return Paper(

@@ -44,6 +44,10 @@ _WORDS: Mapping[str, tuple[str, str]] = {
     "bill": ("未结清的账单", "Open documents"),
     "pending": ("支付途中", "Payments on their way"),
     # Notes
+    "cut_entries": (
+        "仅列出前 {shown} 笔明细,共 {count} 笔;其余明细请分页查询。",
+        "The first {shown} of {count} entries are listed; the others are in the statement by pages.",
+    ),
     "cut": ("较早的明细未列出。", "Older lines were left out."),
     "nothing_to_pay": ("目前无需缴费。", "There is nothing to pay at present."),
     "computed": ("本通知单按当前业务状态即时计算。", "Worked out from the business as it stands."),

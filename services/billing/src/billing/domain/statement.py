@@ -12,21 +12,17 @@ from datetime import date, datetime, timedelta
 from typing import NamedTuple
 
 from chassis.calendar import Calendar, Span, add_months
-from chassis.errors import InvalidArgument, ResourceExhausted
+from chassis.errors import InvalidArgument
 from chassis.money import Money
 
 from billing.domain.account import Account
 
 SPAN_MAX = timedelta(days=366)
-RENDERED_MAX = 5000
-"""Entries in a statement as a document."""
+RENDERED_MAX = 1000
+"""So many entries, the first, are listed in a statement as a document; the sums are of all."""
 
 _MONTH = re.compile(r"[0-9]{4}-(0[1-9]|1[0-2])")
 _YEARS = range(1970, 9900)
-
-
-class StatementTooLong(ResourceExhausted):
-    """The span has more entries than one document holds; metadata `entries` and `most` say how many."""
 
 
 class Position(NamedTuple):
@@ -105,15 +101,6 @@ def checked_span(start: datetime, end: datetime) -> Span:
     if end - start > SPAN_MAX:
         raise InvalidArgument("end", f"must be at most {SPAN_MAX.days} days after the start")
     return Span(start, end)
-
-
-def statement_too_long(entries: int, most: int) -> StatementTooLong:
-    """The answer to a document of more entries than it may have."""
-    return StatementTooLong(
-        f"the statement has {entries} entries, a document at most {most}: ask for it by pages",
-        entries=str(entries),
-        most=str(most),
-    )
 
 
 def together(sections: Iterable[Section]) -> tuple[Section, ...]:

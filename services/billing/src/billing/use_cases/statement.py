@@ -7,7 +7,7 @@ from chassis.errors import InvalidArgument
 from chassis.paging import Page
 
 from billing.domain.account import Account
-from billing.domain.statement import Position, StatedEntry, Statement, running, statement_too_long, together
+from billing.domain.statement import Position, StatedEntry, Statement, running, together
 from billing.store import Connection
 from billing.store.statement import balance_at, find_frame, list_entries, sums
 
@@ -32,14 +32,6 @@ async def statement_of(
         entries=running(account.money(before), entries),
         closed=span.end <= frame.open_from,
     )
-
-
-async def whole_statement(connection: Connection, account: Account, span: Span, *, most: int) -> Statement:
-    """The span with all its entries. Refuses StatementTooLong for more than `most`."""
-    statement = await statement_of(connection, account, span, after=None, limit=most)
-    if statement.count > most:
-        raise statement_too_long(statement.count, most)
-    return statement
 
 
 def position_after(page: Page) -> Position | None:
