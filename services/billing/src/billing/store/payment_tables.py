@@ -168,6 +168,7 @@ TOP_UP_RULES = Table(
     Column("paused_because", Text, nullable=False, server_default=""),
     Column("recorded_at", DateTime(timezone=True), nullable=False),
     ForeignKeyConstraint(["account_id", "token_id"], ["payment_tokens.account_id", "payment_tokens.token_id"]),
+    Index("top_up_rules_acting", "account_id", postgresql_where=text("enabled AND paused_because = ''")),
 )
 
 TOP_UP_ATTEMPTS = Table(

@@ -80,6 +80,7 @@ ACCOUNTS = Table(
     ),
     CheckConstraint("credit_limit_minor >= 0", name="accounts_credit_limit"),
     Index("accounts_customer", "customer_id", "account_id"),
+    Index("accounts_crossed", "account_id", postgresql_where=text("crossed_version IS NOT NULL")),
     Index("accounts_bill_at", "bill_at", "account_id", postgresql_where=text("bill_at IS NOT NULL")),
     Index("accounts_overdue_at", "overdue_at", "account_id", postgresql_where=text("overdue_at IS NOT NULL")),
     Index("accounts_day_threshold", "plan_id", "day_threshold_day"),

@@ -47,9 +47,10 @@ SELECT r.*, a.currency, EXISTS (SELECT FROM payments p WHERE p.account_id = r.ac
 FROM top_up_rules r JOIN accounts a USING (account_id)
 WHERE r.account_id = ANY(CAST(:account_ids AS text[])) ORDER BY r.account_id
 """)
+# It starts from the accounts that are crossed, by an index of these, for there may be a rule for every account.
 # Of what is asked of each crossed account, the oldest that nothing on its way covers. What is sent for a document
 # covers that; what else is on its way covers all of them together, and what they lack then is asked for at once.
-_DUE = text("""
+DUE = text("""
 WITH asked AS (
     SELECT b.account_id, b.bill_id, b.bill_number,
            b.amount_minor - coalesce((SELECT sum(note.amount_minor) FROM bills note
@@ -194,7 +195,7 @@ async def find_rules(connection: AsyncConnection, account_ids: Iterable[AccountI
 async def due_bills(connection: AsyncConnection, as_of: datetime, limit: int) -> list[DueBill]:
     """Open documents of accounts whose rule may act by now, the oldest of each account for which there is something to
     pay, by the account's identity."""
-    rows = await connection.execute(_DUE, {"as_of": as_of, "limit": limit})
+    rows = await connection.execute(DUE, {"as_of": as_of, "limit": limit})
     return [DueBill(row.account_id, row.bill_id, row.remaining_minor, row.missing_minor) for row in rows]
 
 

@@ -150,6 +150,8 @@ async def run_top_ups(transaction: Transaction, as_of: datetime, calendar: Calen
     """One round: asks for the payments that open bills call for, and stops the rules that ought not to go on."""
     connection = transaction.connection
     seen = await due_bills(connection, as_of, ROUND)
+    if not seen:
+        return ToppedUp()
     accounts = await lock_accounts(transaction, {each.account_id for each in seen})
     # Behind the locks: what another round did meanwhile is seen, and leaves nothing to do.
     due = [each for each in await due_bills(connection, as_of, ROUND) if each.account_id in accounts]
