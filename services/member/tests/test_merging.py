@@ -36,6 +36,7 @@ from member.use_cases.earning import Booked
 from member.use_cases.exporting import export_customer
 from member.use_cases.memberships import EnrolCustomer, enrol_customers
 from member.use_cases.merging import MergeCustomers, carry_late_points, list_merges
+from touchstone.member.v1 import customer_events_pb2
 
 from services.member.tests.coupon_steps import activated, issued, terms
 from services.member.tests.customers import (
@@ -367,6 +368,23 @@ async def test_an_erasure_again_answers_as_the_first(work: Work) -> None:
         await erase(work, "nobody")
     with pytest.raises(CustomerErased):
         await erase(work, person_id="p-1")
+
+
+async def test_an_erasure_is_told_of_all_who_were_merged_into_the_customer(work: Work) -> None:
+    await put(work, *(UpsertCustomer(customer(f"c-{number}")) for number in range(1, 5)))
+    await merge(work, merging("c-2", "c-3", on=1, p_1="p-3"))
+    await merge(work, merging("c-1", "c-2", on=2, p_1="p-2", p_3="p-3"))
+    await erase(work, person_id="p-2")
+    await erase(work)
+    await erase(work)
+    payloads = await rows(work, "SELECT payload FROM outbox WHERE event_type LIKE '%.CustomerErased' ORDER BY id")
+    erased = [customer_events_pb2.CustomerErased.FromString(bytes(payload)) for (payload,) in payloads]
+    assert [(each.customer_id, each.person_id) for each in erased] == [
+        ("c-1", "p-2"),
+        ("c-1", ""),
+        ("c-2", ""),
+        ("c-3", ""),
+    ]
 
 
 async def test_an_export_tells_every_room(work: Work) -> None:

@@ -36,6 +36,14 @@ _FORGET_BIRTHDAYS = text("""
 """)
 
 
+_PARTS = text("SELECT customer_id FROM customers WHERE merged_into = :customer_id ORDER BY customer_id")
+
+
+async def parts_of(connection: AsyncConnection, customer_id: CustomerId) -> list[CustomerId]:
+    """The customers that were merged into this one, also by way of another."""
+    return [CustomerId(row.customer_id) for row in await connection.execute(_PARTS, {"customer_id": customer_id})]
+
+
 async def find_erasure(connection: AsyncConnection, customer_id: CustomerId, person_id: PersonId) -> Erasure | None:
     """The erasure of the customer, or of the person by itself; None where there was none."""
     query = select(erasures).where(erasures.c.customer_id == customer_id, erasures.c.person_id == person_id)

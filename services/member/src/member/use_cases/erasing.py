@@ -30,7 +30,8 @@ class EraseCustomer:
 
 
 async def erase_customer(transaction: Transaction, command: EraseCustomer) -> Erasure:
-    """Erase, close the consents, and tell it. What was erased before is answered as it was then, and not told again.
+    """Erase, close the consents, and tell it, of those merged into the customer as well. What was erased before is
+    answered as it was then, and not told again.
 
     Refuses CustomerNotFound, CustomerMerged, PersonNotFound, and CustomerErased for a person of an erased customer
     who had not been erased before.
@@ -49,8 +50,16 @@ async def erase_customer(transaction: Transaction, command: EraseCustomer) -> Er
         await _take_manager(transaction, command)
     erasure = Erasure(customer_id, person_id, command.occurred_at, command.by)
     await store.erase(connection, erasure, recorded_at=transaction.recorded_at)
-    transaction.emit(PersonalDataErased(erasure))
+    for each in [customer_id, *await _parts(transaction, command)]:
+        transaction.emit(PersonalDataErased(replace(erasure, customer_id=each)))
     return erasure
+
+
+async def _parts(transaction: Transaction, command: EraseCustomer) -> list[CustomerId]:
+    """Whoever was merged into the customer is forgotten with it: others may keep things under those ids still."""
+    if command.person_id != EVERYBODY:
+        return []
+    return await store.parts_of(transaction.connection, command.customer_id)
 
 
 async def _close_consents(transaction: Transaction, command: EraseCustomer) -> None:
