@@ -147,6 +147,62 @@ async def test_a_fall_without_a_movement_comes_after_the_return_that_it_shares_a
     assert (await tags_of(served, "ann"))["below_threshold"] is False
 
 
+def fell_or_back(account_id: str, version: int, day: float, *, below: bool) -> Any:
+    """An account fell, or is back."""
+    made = billing.BalanceFellBelowThreshold if below else billing.BalanceRestored
+    return made(
+        account_id=account_id,
+        customer_id="ann",
+        account_version=version,
+        balance=yuan(5),
+        threshold=yuan(10),
+        occurred_at=to_proto(NOON + days(day)),
+    )
+
+
+@pytest.mark.parametrize("seed", range(4))
+async def test_what_an_account_says_last_stands_whatever_its_business_time(served: Serving, seed: int) -> None:
+    """A late charge takes it below after a newer recharge had brought it back."""
+    told: list[Any] = [
+        fell_or_back("a-1", 2, 1, below=True),
+        fell_or_back("a-1", 3, 9, below=False),
+        fell_or_back("a-1", 4, 4, below=True),
+        charge("ann", 2, 1),
+        charge("ann", 3, 9),
+        charge("ann", 4, 4),
+    ]
+    random.Random(seed).shuffle(told)
+    for message in told:
+        await tell(served, "billing", [message])
+        await served.settle()
+    tags = await tags_of(served, "ann")
+    assert (tags["below_threshold"], tags["balance_minor"]) == (True, 9_600)
+
+
+@pytest.mark.parametrize("seed", range(4))
+async def test_between_accounts_the_one_that_moved_last_decides(served: Serving, seed: int) -> None:
+    """Their sequences say nothing about each other, and the order of telling decides nothing."""
+    told: list[Any] = [
+        fell_or_back("busy", 900, 3, below=True),
+        fell_or_back("busy", 901, 2, below=False),
+        fell_or_back("new", 2, 5, below=False),
+        fell_or_back("new", 3, 4, below=True),
+    ]
+    random.Random(seed).shuffle(told)
+    for message in told:
+        await tell(served, "billing", [message])
+        await served.settle()
+    assert (await tags_of(served, "ann"))["below_threshold"] is True
+    await tell(served, "billing", [fell_or_back("busy", 902, 6, below=False)])
+    assert (await tags_of(served, "ann"))["below_threshold"] is False
+
+
+async def test_what_an_account_says_is_the_same_told_at_once(served: Serving) -> None:
+    told = [fell_or_back("a-1", version, 10 - version, below=version % 2 == 0) for version in range(1, 7)]
+    await tell(served, "billing", told)
+    assert (await tags_of(served, "ann"))["below_threshold"] is True
+
+
 async def test_what_member_tells_becomes_events_and_tags(served: Serving) -> None:
     await campaigns(
         served,

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import NewType
 
@@ -59,7 +59,8 @@ class CustomerEvent:
 class TagValue:
     """A value that a tag takes from `valid_from` on; None takes the tag away.
 
-    Where two values hold from the same instant, the one of the higher `sequence` stands.
+    Where two values hold from the same instant, the one of the higher `sequence` stands. With an `account_id` the
+    sequence is that account's own: what it says last stands, whatever its business time.
     """
 
     customer_id: CustomerId
@@ -67,6 +68,7 @@ class TagValue:
     value: Scalar | None
     valid_from: datetime
     sequence: int = 0
+    account_id: str = ""
 
     @property
     def key(self) -> tuple[CustomerId, TagId]:
@@ -129,6 +131,18 @@ def _parts(events: Iterable[CustomerEvent]) -> Iterator[tuple[CustomerEvent, ...
         size_bytes += event.size_bytes
     if part:
         yield tuple(part)
+
+
+def last_of_accounts(values: Iterable[TagValue]) -> dict[tuple[CustomerId, TagId, str], TagValue]:
+    """What each account says last, by its own sequence. It holds from the latest instant that the account told of, so
+    that between accounts it is the last to have said anything that stands; the order of telling does not matter."""
+    last: dict[tuple[CustomerId, TagId, str], TagValue] = {}
+    for value in values:
+        key = (*value.key, value.account_id)
+        known = last.get(key, value)
+        told = value if known.sequence <= value.sequence else known
+        last[key] = replace(told, valid_from=max(known.valid_from, value.valid_from))
+    return last
 
 
 def newest_of(values: Iterable[TagValue]) -> dict[tuple[CustomerId, TagId], TagValue]:

@@ -76,5 +76,6 @@ def purchase_tags(purchase: Purchase, standing: Standing) -> list[TagValue]:
         purchase.balance_minor,
         purchase.occurred_at,
         sequence=purchase.account_version,
+        account_id=purchase.account_id,
     )
     return [*counted, balance]

@@ -9,7 +9,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from campaign.domain.catalogue import AttributeType, Catalogue, Scalar, TagId
-from campaign.domain.intake import CustomerId, TagValue, newest_of
+from campaign.domain.intake import CustomerId, TagValue, last_of_accounts, newest_of
 from campaign.domain.purchases import ChargeId, Purchase, Standing
 
 _VALUES = """
@@ -26,6 +26,27 @@ DO UPDATE SET value = excluded.value, recorded_at = excluded.recorded_at
 _SET = text(f"""
 INSERT INTO customer_tags (customer_id, tag_id, valid_from, sequence, value)
 SELECT v.customer_id, v.tag_id, v.valid_from, v.sequence, v.value::jsonb {_VALUES}
+ON CONFLICT (customer_id, tag_id)
+DO UPDATE SET value = excluded.value, valid_from = excluded.valid_from, sequence = excluded.sequence
+WHERE (customer_tags.valid_from, customer_tags.sequence) <= (excluded.valid_from, excluded.sequence)
+""")
+# What an account says is kept beside, so that its own sequence decides between two values of it. What it comes to only
+# ever rises in rank, so that the tag is the highest of all accounts, in whatever order they tell.
+_SET_OF_ACCOUNTS = text("""
+WITH kept AS (
+    INSERT INTO account_tags AS known (customer_id, tag_id, account_id, valid_from, sequence, value)
+    SELECT v.customer_id, v.tag_id, v.account_id, v.valid_from, v.sequence, v.value::jsonb
+    FROM unnest(CAST(:customer_ids AS text[]), CAST(:tag_ids AS text[]), CAST(:account_ids AS text[]),
+                CAST(:valid_froms AS timestamptz[]), CAST(:sequences AS bigint[]), CAST(:tag_values AS text[]))
+         AS v(customer_id, tag_id, account_id, valid_from, sequence, value)
+    ON CONFLICT (customer_id, tag_id, account_id)
+    DO UPDATE SET value = CASE WHEN known.sequence <= excluded.sequence THEN excluded.value ELSE known.value END,
+        valid_from = greatest(known.valid_from, excluded.valid_from),
+        sequence = greatest(known.sequence, excluded.sequence)
+    RETURNING customer_id, tag_id, valid_from, sequence, value)
+INSERT INTO customer_tags (customer_id, tag_id, valid_from, sequence, value)
+SELECT DISTINCT ON (customer_id, tag_id) customer_id, tag_id, valid_from, sequence, value FROM kept
+ORDER BY customer_id, tag_id, valid_from DESC, sequence DESC
 ON CONFLICT (customer_id, tag_id)
 DO UPDATE SET value = excluded.value, valid_from = excluded.valid_from, sequence = excluded.sequence
 WHERE (customer_tags.valid_from, customer_tags.sequence) <= (excluded.valid_from, excluded.sequence)
@@ -72,14 +93,21 @@ RETURNING new.aggregate_id, coalesce(old.revision, 0) AS before
 
 
 async def set_tags(connection: AsyncConnection, values: Sequence[TagValue], recorded_at: datetime) -> None:
-    """Remember every value, and let the newest stand; an older one never replaces a newer."""
+    """Remember every value, and let the newest stand; an older one never replaces a newer. Of an account's values it is
+    the account that says which is newer."""
     if not values:
         return
     distinct = {(value.key, value.rank): value for value in values}
     remembered = [distinct[key] for key in sorted(distinct)]
     await connection.execute(_REMEMBER, _parameters(remembered) | {"recorded_at": recorded_at})
-    newest = newest_of(remembered)
-    await connection.execute(_SET, _parameters([newest[key] for key in sorted(newest)]))
+    newest = newest_of(value for value in remembered if not value.account_id)
+    if newest:
+        await connection.execute(_SET, _parameters([newest[key] for key in sorted(newest)]))
+    last = last_of_accounts(value for value in remembered if value.account_id)
+    if last:
+        said = [last[key] for key in sorted(last)]
+        accounts = {"account_ids": [value.account_id for value in said]}
+        await connection.execute(_SET_OF_ACCOUNTS, _parameters(said) | accounts)
 
 
 async def tags_of(

@@ -106,6 +106,16 @@ Table(
     _number("sequence"),
 )
 Table(
+    "account_tags",
+    METADATA,
+    _text("customer_id", key=True),
+    _text("tag_id", key=True),
+    _text("account_id", key=True),
+    Column("value", JSONB),
+    _instant("valid_from"),
+    _number("sequence"),
+)
+Table(
     "tag_values",
     METADATA,
     _text("customer_id", key=True),

@@ -40,7 +40,7 @@ def recharge_from_proto(delivery: Delivery[billing.AccountRecharged]) -> Told:
         "balance_minor": m.balance_after.minor_units,
         "payment_channel": m.channel,
     }
-    tags = _tags(delivery, {"balance_minor": m.balance_after.minor_units}, sequence=m.account_version)
+    tags = _of_account(delivery, {"balance_minor": m.balance_after.minor_units}, sequence=m.account_version)
     return Told(_event(delivery, "top_up_succeeded", attributes), tags)
 
 
@@ -71,7 +71,7 @@ def low_balance_from_proto(delivery: Delivery[billing.BalanceFellBelowThreshold]
     }
     return Told(
         _event(delivery, "balance_below_l1", attributes),
-        _tags(delivery, {"below_threshold": True}, sequence=_stay_number(m.account_version, below=True)),
+        _of_account(delivery, {"below_threshold": True}, sequence=_stay_number(m.account_version, below=True)),
     )
 
 
@@ -85,7 +85,7 @@ def restored_balance_from_proto(delivery: Delivery[billing.BalanceRestored]) -> 
     }
     return Told(
         _event(delivery, "balance_restored", attributes),
-        _tags(delivery, {"below_threshold": False}, sequence=_stay_number(m.account_version, below=False)),
+        _of_account(delivery, {"below_threshold": False}, sequence=_stay_number(m.account_version, below=False)),
     )
 
 
@@ -257,6 +257,12 @@ def _event(delivery: Delivery[Any], event_type: str, attributes: Mapping[str, Sc
         occurred_at=delivery.occurred_at,
         attributes={name: value for name, value in attributes.items() if value != ""},
     )
+
+
+def _of_account(delivery: Delivery[Any], values: Mapping[str, Scalar], *, sequence: int) -> list[TagValue]:
+    """Tags whose order the account itself knows: what is booked late is the last word all the same."""
+    account_id = delivery.message.account_id
+    return [replace(tag, account_id=account_id) for tag in _tags(delivery, values, sequence=sequence)]
 
 
 def _tags(delivery: Delivery[Any], values: Mapping[str, Scalar], *, sequence: int) -> list[TagValue]:
