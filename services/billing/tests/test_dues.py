@@ -5,9 +5,11 @@ bill asks for 86.90, up to 179.
 """
 
 from collections.abc import Mapping
+from datetime import UTC, date, datetime
 from typing import Any
 
 import pytest
+from billing.domain.reconcile import Reconciled
 from chassis.testing.serving import Serving
 from touchstone.billing.v1 import account_pb2, billing_events_pb2, billing_pb2
 from touchstone.billing.v1 import account_service_pb2 as account_pb
@@ -18,7 +20,9 @@ from services.billing.tests.catalog import catalog_of, instant, put_price, put_p
 from services.billing.tests.factories import ACCOUNT
 from services.billing.tests.orders import cancel, change, order, orders_of
 from services.billing.tests.test_api import told
+from services.billing.tests.test_reconciling import reconcile
 from services.billing.tests.test_recurring import run
+from services.billing.tests.test_statements import close
 from services.billing.tests.test_stay_calls import SHORTFALL, asked, holds, standing
 
 ORIGINAL = billing_pb2.BILL_KIND_ORIGINAL
@@ -107,6 +111,16 @@ async def test_a_cycle_that_was_called_off_brings_the_account_back(
     calls = await refused(served)
     await orders_of(served).CancelSubscription(cancel(**called_off))
     await is_back(served, calls)
+
+
+async def test_books_agree_on_an_account_that_is_back_without_a_movement(served: Serving) -> None:
+    calls = await refused(served)
+    await orders_of(served).CancelSubscription(cancel(occurred_at=instant(2026, 4, 2, 10)))
+    await is_back(served, calls)
+
+    await close(served.work, datetime(2026, 4, 3, 2, tzinfo=UTC))
+
+    assert await reconcile(served.work, date(2026, 4, 2)) == Reconciled(compared=3, differences=0)
 
 
 async def test_whoever_is_below_without_it_has_to_come_back_to_the_threshold_itself(served: Serving) -> None:

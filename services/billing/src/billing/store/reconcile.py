@@ -29,7 +29,8 @@ __all__ = [
 ]
 
 # What a transaction of these kinds is to come from. The others explain themselves: a recharge that was recorded without
-# a payment, a correction, what was set aside or freed, what was taken back, and what expired.
+# a payment, a correction, what was set aside or freed, what was taken back, what expired, and a return without a
+# movement.
 _NEEDS = """
 VALUES ('charge', 'charge_unbooked', false), ('reservation_commit', 'charge_unbooked', false),
        ('charge_refund', 'refund', false), ('bill_payment', 'bill_unbooked', false), ('gift', 'gift', false),
@@ -38,7 +39,7 @@ VALUES ('charge', 'charge_unbooked', false), ('reservation_commit', 'charge_unbo
 _SELF_EXPLAINING = """
 'recharge', 'adjustment', 'gift_revocation', 'credit_limit', 'recharge_reversal', 'payment_refund_hold',
 'payment_refund_release', 'reservation', 'reservation_release', 'migration', 'migration_undo', 'lot_expiry',
-'hold_expiry'"""
+'hold_expiry', 'due_over'"""
 
 # Each transaction of the portion with what it did to all balances, and what billing knows it by.
 _COMPARE = f"""
