@@ -14,9 +14,10 @@ from touchstone.member.v1 import earning_pb2, membership_service_pb2
 from touchstone.member.v1 import earning_service_pb2 as pb
 from touchstone.member.v1 import points_service_pb2 as points_pb
 
+from services.member.tests.billing import Billing
 from services.member.tests.calls import Stubs, become_member, refused
 from services.member.tests.factories import JANUARY, day, earn_request, rows, scalar
-from services.member.tests.test_consumers import Billing, billing, recharged  # noqa: F401 - a fixture
+from services.member.tests.test_consumers import recharged
 
 LONG_AGO = to_proto(datetime(2020, 1, 1, tzinfo=UTC))
 
@@ -183,7 +184,7 @@ async def test_a_campaigns_award_is_cut_to_its_cap_and_then_refused(boss: Stubs)
 async def test_enrolments_and_better_tiers_award_by_themselves(
     served: Serving,
     boss: Stubs,
-    billing: Billing,  # noqa: F811 - the fixture
+    billing: Billing,
 ) -> None:
     exclusive: dict[str, Any] = {"earn_class": earning_pb2.EARN_CLASS_EXCLUSIVE}
     await boss.earning.PutEarningRule(put_request("welcome", trigger=earning_pb2.EARN_TRIGGER_ENROLMENT, **exclusive))
