@@ -124,7 +124,7 @@ async def serving(process: Process[S], settings: S, *, now: Callable[[], Any] = 
     """Serves until the block ends; then finishes what is in work and closes everything."""
     name_service(process.name)
     engine = database.open_engine(settings, process.name)
-    telemetry.trace_statements(engine)
+    database.trace_statements(engine)
     broker = Broker(settings, process.name)
     relay = Relay(engine, broker, process.name)
     work = Work(engine, process.facts, told=relay.wake, now=now)

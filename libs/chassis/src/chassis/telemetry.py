@@ -12,16 +12,13 @@ from typing import Any
 import orjson
 import structlog
 from opentelemetry import metrics, propagate, trace
-from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.exporter.prometheus import PrometheusMetricReader
-from opentelemetry.instrumentation.sqlalchemy import SQLAlchemyInstrumentor
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from opentelemetry.sdk.trace.sampling import ParentBasedTraceIdRatio
 from prometheus_client import start_http_server
-from sqlalchemy.ext.asyncio import AsyncEngine
 
 from chassis.settings import ProcessSettings
 
@@ -41,18 +38,15 @@ def start(service: str, settings: ProcessSettings) -> None:
     resource = Resource.create({"service.name": service})
     provider = TracerProvider(resource=resource, sampler=ParentBasedTraceIdRatio(settings.trace_ratio))
     if settings.trace_endpoint:
+        # Here, because it takes long to load, and most processes of tests and of a laptop send their spans nowhere.
+        from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+
         provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(endpoint=settings.trace_endpoint)))
     trace.set_tracer_provider(provider)
     if settings.metrics_port:
         metrics.set_meter_provider(MeterProvider(resource=resource, metric_readers=[PrometheusMetricReader()]))
         start_http_server(settings.metrics_port, addr=settings.bind_host)
     _start_logs(service, settings.log_level)
-
-
-def trace_statements(engine: AsyncEngine) -> None:
-    """Gives every statement a span inside the request's trace."""
-    # The instrumentation declares an upper bound below the SQLAlchemy in use and would silently do nothing.
-    SQLAlchemyInstrumentor().instrument(engine=engine.sync_engine, skip_dep_check=True)
 
 
 def statement(sql: str) -> AbstractContextManager[object]:
