@@ -14,9 +14,10 @@ from touchstone.billing.v1 import billing_events_pb2 as billing
 from touchstone.campaign.v1.campaign_events_pb2 import EventsTaken
 from touchstone.member.v1 import member_events_pb2 as member
 from touchstone.member.v1.care_events_pb2 import CareDue
+from touchstone.member.v1.customer_events_pb2 import CustomerErased
 from touchstone.scoring.v1.scoring_events_pb2 import CustomerScored
 
-from campaign.use_cases.facts import take_customers, take_purchases, take_scores, take_tiers
+from campaign.use_cases.facts import forget_customers, take_customers, take_purchases, take_scores, take_tiers
 from campaign.use_cases.live import LiveRules
 from campaign.use_cases.matching import match_events, take_facts
 from campaign.wire import told
@@ -44,6 +45,7 @@ def handlers(live: LiveRules, intake_lanes: int) -> Handlers:
     found.on(member.PointsTransferred, listeners.transfers)
     found.on(member.TierChanged, listeners.tiers)
     found.on(CareDue, listeners.care)
+    found.on(CustomerErased, listeners.erasures)
     found.on(CustomerScored, listeners.scores)
     found.on_intake(EventsTaken, listeners.events_taken, lanes=intake_lanes)
     return found
@@ -95,6 +97,15 @@ class Listeners:
         """Care for which the catalogue has a customer event; the rest is the customer manager's."""
         taken = [event for each in deliveries if (event := told.care_from_proto(each)) is not None]
         await take_facts(transaction, self._live, taken, [])
+
+    async def erasures(self, transaction: Transaction, deliveries: Sequence[Delivery[CustomerErased]]) -> None:
+        """Nothing is kept of a single person, so that one of them leaves nothing to forget."""
+        erased = {
+            customer_id_from_proto(each.message.customer_id): each.occurred_at
+            for each in deliveries
+            if not each.message.person_id
+        }
+        await forget_customers(transaction, erased)
 
     async def scores(self, transaction: Transaction, deliveries: Sequence[Delivery[CustomerScored]]) -> None:
         await take_scores(transaction, self._live, [told.score_from_proto(each) for each in deliveries])

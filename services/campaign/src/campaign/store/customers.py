@@ -16,6 +16,7 @@ _VALUES = """
 FROM unnest(CAST(:customer_ids AS text[]), CAST(:tag_ids AS text[]), CAST(:valid_froms AS timestamptz[]),
             CAST(:sequences AS bigint[]), CAST(:tag_values AS text[]))
      AS v(customer_id, tag_id, valid_from, sequence, value)
+WHERE NOT EXISTS (SELECT FROM erased_customers WHERE erased_customers.customer_id = v.customer_id)
 """
 _REMEMBER = text(f"""
 INSERT INTO tag_values (customer_id, tag_id, valid_from, sequence, value, recorded_at)
@@ -39,6 +40,7 @@ WITH kept AS (
     FROM unnest(CAST(:customer_ids AS text[]), CAST(:tag_ids AS text[]), CAST(:account_ids AS text[]),
                 CAST(:valid_froms AS timestamptz[]), CAST(:sequences AS bigint[]), CAST(:tag_values AS text[]))
          AS v(customer_id, tag_id, account_id, valid_from, sequence, value)
+    WHERE NOT EXISTS (SELECT FROM erased_customers WHERE erased_customers.customer_id = v.customer_id)
     ON CONFLICT (customer_id, tag_id, account_id)
     DO UPDATE SET value = CASE WHEN known.sequence <= excluded.sequence THEN excluded.value ELSE known.value END,
         valid_from = greatest(known.valid_from, excluded.valid_from),
@@ -63,6 +65,7 @@ _MEET = text("""
 INSERT INTO customers (customer_id, registered_at)
 SELECT c.customer_id, c.registered_at
 FROM unnest(CAST(:customer_ids AS text[]), CAST(:registered_ats AS timestamptz[])) AS c(customer_id, registered_at)
+WHERE NOT EXISTS (SELECT FROM erased_customers WHERE erased_customers.customer_id = c.customer_id)
 ON CONFLICT (customer_id) DO UPDATE SET registered_at = least(customers.registered_at, excluded.registered_at)
 """)
 _REGISTERED = text("""
@@ -94,7 +97,7 @@ RETURNING new.aggregate_id, coalesce(old.revision, 0) AS before
 
 async def set_tags(connection: AsyncConnection, values: Sequence[TagValue], recorded_at: datetime) -> None:
     """Remember every value, and let the newest stand; an older one never replaces a newer. Of an account's values it is
-    the account that says which is newer."""
+    the account that says which is newer; of who was erased none is kept."""
     if not values:
         return
     distinct = {(value.key, value.rank): value for value in values}

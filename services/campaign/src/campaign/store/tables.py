@@ -89,12 +89,20 @@ Table(
     Column("attributes", JSONB, nullable=False),
     Column("fingerprint", LargeBinary, nullable=False),
     Index("customer_events_type", "event_type", "occurred_at"),
+    Index("customer_events_customer", "customer_id"),
 )
 Table(
     "customers",
     METADATA,
     _text("customer_id", key=True),
     _instant("registered_at"),
+)
+Table(
+    "erased_customers",
+    METADATA,
+    _text("customer_id", key=True),
+    _instant("erased_at"),
+    _instant("recorded_at"),
 )
 Table(
     "customer_tags",

@@ -11,7 +11,7 @@ from campaign.domain.catalogue import Scalar
 from campaign.domain.intake import CustomerEvent, CustomerId, TagValue
 from campaign.domain.purchases import Purchase, purchase_event, purchase_tags
 from campaign.domain.scores import BAND, LAPSED, Score, grade_event, score_tags
-from campaign.store import customers
+from campaign.store import customers, erasing
 from campaign.use_cases.live import LiveRules
 from campaign.use_cases.matching import take_facts
 
@@ -74,6 +74,12 @@ async def take_scores(transaction: Transaction, live: LiveRules, scores: Sequenc
         told: dict[str, Scalar] = {tag: score.tags[tag] for tag in (BAND, LAPSED) if tag in score.tags}
         known[score.customer_id] = {**known.get(score.customer_id, {}), **told}
     await take_facts(transaction, live, taken, [tag for score in fresh for tag in score_tags(score)])
+
+
+async def forget_customers(transaction: Transaction, erased: Mapping[CustomerId, datetime]) -> None:
+    """Forget what is known of customers; that they were charged and decided for stays, under their ids."""
+    if erased:
+        await erasing.forget_customers(transaction.connection, erased, transaction.recorded_at)
 
 
 async def take_customers(
