@@ -78,4 +78,4 @@ def _scans(node: dict[str, Any]) -> Iterator[dict[str, Any]]:
 def _rows(node: dict[str, Any]) -> int:
     """How many rows a node read, with those that it threw away."""
     thrown = node.get("Rows Removed by Filter", 0) + node.get("Rows Removed by Index Recheck", 0)
-    return round((node["Actual Rows"] + thrown) * node["Actual Loops"])
+    return int((node["Actual Rows"] + thrown) * node["Actual Loops"])

@@ -1,4 +1,4 @@
-"""Automatic top-ups that are due are found from the accounts that are crossed, which are few, and not from all rules."""
+"""Automatic top-ups that are due are found from the accounts that are crossed, which are few, not from all rules."""
 
 from alembic import op
 

@@ -3,6 +3,7 @@ stores what the provider said. A crash between them costs nothing, for the provi
 
 import asyncio
 from collections.abc import Awaitable
+from functools import partial
 
 import structlog
 from chassis import clock, failpoints
@@ -38,14 +39,14 @@ class Sending:
         await self._heard(payment.payment_id, self._asked_back(payment, refund))
 
     async def call(self, waiting: Waiting) -> None:
-        """Does what a round has taken to do, all at once, and then what waited for a payment to succeed."""
+        """Does what a round has taken to do, all at once, and then what waited for a payment to succeed. What goes
+        wrong with one of these concerns no other, and is due again by itself."""
         payments = (self.send(each) for each in waiting.payments)
         refunds = (self.send_back(payment, refund) for payment, refund in waiting.refunds)
-        await asyncio.gather(*payments, *refunds)
+        await _each_by_itself(*payments, *refunds)
         async with self._work.reading() as connection:
             late = await waited_for(connection, ROUND)
-        for payment_id in late:
-            await self.take_waiting(payment_id)
+        await _each_by_itself(*map(self.take_waiting, late))
 
     async def take_waiting(self, payment_id: PaymentId) -> None:
         """Does what waited for a payment to succeed."""
@@ -57,14 +58,24 @@ class Sending:
             pass
 
     async def keep_sending(self) -> None:
-        """Sends what is due, round after round, for as long as the process runs."""
+        """Sends what is due, round after round, for as long as the process runs. Each channel has one round of calls
+        under way at most, and none waits for another's provider."""
+        calling: dict[str, asyncio.Task[None]] = {}
         try:
             while True:
-                waiting = await self._work.run(lambda transaction: begin_round(transaction, clock.now()))
-                await self.call(waiting)
-                if not waiting.more:
+                calling = {channel: task for channel, task in calling.items() if not task.done()}
+                waiting = await self._work.run(partial(begin_round, as_of=clock.now(), but_for=tuple(calling)))
+                for channel, part in waiting.by_channel().items():
+                    calling[channel] = asyncio.create_task(_each_by_itself(self.call(part)))
+                if not calling:
+                    await self.call(Waiting())
+                if waiting.more and calling:  # the first channel that is done goes on at once
+                    await asyncio.wait(calling.values(), timeout=_EVERY_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+                else:
                     await asyncio.sleep(_EVERY_SECONDS)
         except asyncio.CancelledError:
+            for task in calling.values():
+                task.cancel()
             await self._channels.close()
             raise
 
@@ -101,3 +112,10 @@ class Sending:
 
         if await self._work.run(take) is Verdict.SUCCEED:
             await self.take_waiting(report.payment_id)
+
+
+async def _each_by_itself(*acts: Awaitable[None]) -> None:
+    """Does all of these at once. What breaks is told to operators, and breaks nothing else."""
+    for failed in await asyncio.gather(*acts, return_exceptions=True):
+        if isinstance(failed, Exception):
+            _log.error("what a payment provider said was not taken in", exc_info=failed)

@@ -69,9 +69,19 @@ _REFERENCE_TAKEN = text("""
 SELECT count(*) FROM payments
 WHERE channel = :channel AND provider_reference = :reference AND payment_id <> :payment_id
 """)
+# From one channel of the index to the next, so many of each.
 _DUE = text("""
-SELECT payment_id FROM payments WHERE next_ask_at <= :as_of
-ORDER BY next_ask_at, payment_id LIMIT :limit
+WITH RECURSIVE waiting AS (
+    (SELECT channel FROM payments WHERE next_ask_at IS NOT NULL ORDER BY channel LIMIT 1)
+    UNION ALL
+    SELECT (SELECT p.channel FROM payments p WHERE p.next_ask_at IS NOT NULL AND p.channel > waiting.channel
+            ORDER BY p.channel LIMIT 1)
+    FROM waiting WHERE waiting.channel IS NOT NULL)
+SELECT due.payment_id, waiting.channel
+FROM waiting CROSS JOIN LATERAL (
+    SELECT p.payment_id FROM payments p WHERE p.channel = waiting.channel AND p.next_ask_at <= :as_of
+    ORDER BY p.next_ask_at, p.payment_id LIMIT :limit) AS due
+WHERE waiting.channel <> ALL(CAST(:but_for AS text[]))
 """)
 # Whoever is at a payment meanwhile is not waited for: its account is not locked here.
 _COUNT_NO_LONGER = text("""
@@ -195,10 +205,13 @@ async def count_no_longer(connection: AsyncConnection, as_of: datetime) -> None:
     await connection.execute(_COUNT_NO_LONGER, {"as_of": as_of})
 
 
-async def due_payments(connection: AsyncConnection, as_of: datetime, limit: int) -> list[PaymentId]:
-    """Payments whose providers are to be called by now, the longest waiting first."""
-    rows = await connection.execute(_DUE, {"as_of": as_of, "limit": limit})
-    return [PaymentId(payment_id) for (payment_id,) in rows]
+async def due_payments(
+    connection: AsyncConnection, as_of: datetime, limit: int, *, but_for: Iterable[str] = ()
+) -> dict[PaymentId, str]:
+    """Payments whose providers are to be called by now, with their channels: of each channel, but for some, at most
+    `limit`, the longest waiting first."""
+    rows = await connection.execute(_DUE, {"as_of": as_of, "limit": limit, "but_for": sorted(but_for)})
+    return {PaymentId(payment_id): channel for payment_id, channel in rows}
 
 
 async def note_asked(connection: AsyncConnection, payments: Sequence[Payment], as_of: datetime) -> None:

@@ -90,7 +90,7 @@ PAYMENTS = Table(
     Index(
         "payments_counted_until", "counted_until", postgresql_where=text("counts AND state IN ('requested', 'pending')")
     ),
-    Index("payments_to_ask", "next_ask_at", postgresql_where=text("next_ask_at IS NOT NULL")),
+    Index("payments_to_ask", "channel", "next_ask_at", "payment_id", postgresql_where=text("next_ask_at IS NOT NULL")),
 )
 
 PAYMENT_STEPS = Table(

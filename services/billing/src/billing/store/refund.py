@@ -1,6 +1,6 @@
 """Refunds to payers and charge-backs in the database."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
@@ -38,15 +38,28 @@ SELECT a.balance - a.held - a.in_lots AS loose, (coalesce((
 ), 0))::bigint AS gift
 FROM ledger_accounts a WHERE a.id = $1"""
 _DUE_REFUNDS = text("""
-SELECT r.refund_id, r.payment_id FROM payment_refunds r WHERE r.next_ask_at <= :as_of
-ORDER BY r.next_ask_at, r.refund_id LIMIT :limit
+SELECT due.refund_id, due.payment_id, due.channel
+FROM (SELECT r.refund_id, r.payment_id, p.channel,
+             row_number() OVER (PARTITION BY p.channel ORDER BY r.next_ask_at, r.refund_id) AS place
+      FROM payment_refunds r JOIN payments p USING (payment_id)
+      WHERE r.next_ask_at <= :as_of AND p.channel <> ALL(CAST(:but_for AS text[]))) AS due
+WHERE due.place <= :limit
 """)
 
 
-async def due_refunds(connection: AsyncConnection, as_of: datetime, limit: int) -> dict[RefundId, PaymentId]:
-    """Refunds whose providers are to be called by now, and what they are of."""
-    rows = await connection.execute(_DUE_REFUNDS, {"as_of": as_of, "limit": limit})
-    return {RefundId(refund_id): PaymentId(payment_id) for refund_id, payment_id in rows}
+class DueRefund(NamedTuple):
+    """A refund whose provider is to be called: what it is of, and through which channel."""
+
+    payment_id: PaymentId
+    channel: str
+
+
+async def due_refunds(
+    connection: AsyncConnection, as_of: datetime, limit: int, *, but_for: Iterable[str] = ()
+) -> dict[RefundId, DueRefund]:
+    """Refunds whose providers are to be called by now: of each channel, but for some, at most `limit`."""
+    rows = await connection.execute(_DUE_REFUNDS, {"as_of": as_of, "limit": limit, "but_for": sorted(but_for)})
+    return {RefundId(refund_id): DueRefund(PaymentId(payment_id), channel) for refund_id, payment_id, channel in rows}
 
 
 async def note_refunds_asked(connection: AsyncConnection, refunds: Sequence[Refund], as_of: datetime) -> None:

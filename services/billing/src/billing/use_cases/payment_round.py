@@ -1,5 +1,7 @@
 """Which providers are to be called now: for payments and refunds that wait, and for payments whose time is over."""
 
+from collections import Counter
+from collections.abc import Collection
 from datetime import datetime
 from typing import NamedTuple
 
@@ -12,26 +14,37 @@ from billing.use_cases.movement import lock_accounts
 from billing.use_cases.payment import end_payment
 
 ROUND = 20
-"""So many calls to providers at once."""
+"""So many calls to one provider at once, of payments and of refunds each."""
 
 
 class Waiting(NamedTuple):
     """What a round is to do outside its transaction, and how many payments it ended. `more` says that the round was
-    full."""
+    full for some channel."""
 
     payments: tuple[Payment, ...] = ()
     refunds: tuple[tuple[Payment, Refund], ...] = ()
     expired: int = 0
     more: bool = False
 
+    def by_channel(self) -> dict[str, "Waiting"]:
+        """What is to be done for each channel, where there is something."""
+        channels = {each.channel for each in (*self.payments, *(payment for payment, _ in self.refunds))}
+        return {
+            channel: Waiting(
+                tuple(each for each in self.payments if each.channel == channel),
+                tuple(each for each in self.refunds if each[0].channel == channel),
+            )
+            for channel in sorted(channels)
+        }
 
-async def begin_round(transaction: Transaction, as_of: datetime) -> Waiting:
-    """Takes what is due by now, so that nobody else takes it for a while, counts no longer what was left unpaid on a
-    provider's page, and ends payments that were not paid in time."""
+
+async def begin_round(transaction: Transaction, as_of: datetime, but_for: Collection[str] = ()) -> Waiting:
+    """Takes what is due by now of every channel but for some, so that nobody else takes it for a while, counts no
+    longer what was left unpaid on a provider's page, and ends payments that were not paid in time."""
     connection = transaction.connection
-    due = await due_payments(connection, as_of, ROUND)
-    due_back = await due_refunds(connection, as_of, ROUND)
-    seen = await find_payments(connection, {*due, *due_back.values()})
+    due = await due_payments(connection, as_of, ROUND, but_for=but_for)
+    due_back = await due_refunds(connection, as_of, ROUND, but_for=but_for)
+    seen = await find_payments(connection, {*due, *(each.payment_id for each in due_back.values())})
     await lock_accounts(transaction, {each.account_id for each in seen.values()})
     now = await payments_for_update(connection, seen)
     waiting = [now[each] for each in due if now[each].state.on_its_way]
@@ -40,7 +53,9 @@ async def begin_round(transaction: Transaction, as_of: datetime) -> Waiting:
         await end_payment(transaction, payment, PaymentState.EXPIRED, as_of)
     asked = [each for each in waiting if each.expires_at > as_of]
     await note_asked(connection, asked, as_of)
-    refunds = [(now[of], refund) for each, of in due_back.items() if (refund := now[of].refund(each)) is not None]
+    pairs = [(now[each.payment_id], refund_id) for refund_id, each in due_back.items()]
+    refunds = [(payment, refund) for payment, each in pairs if (refund := payment.refund(each)) is not None]
     await note_refunds_asked(connection, [refund for _, refund in refunds], as_of)
     await count_no_longer(connection, as_of)
-    return Waiting(tuple(asked), tuple(refunds), len(over), ROUND in (len(due), len(due_back)))
+    full = ROUND in (Counter(due.values()) | Counter(each.channel for each in due_back.values())).values()
+    return Waiting(tuple(asked), tuple(refunds), len(over), full)
