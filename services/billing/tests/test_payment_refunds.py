@@ -237,6 +237,24 @@ async def test_a_refund_that_the_provider_invented_is_found_and_not_booked(payin
     assert await paying.rows("SELECT count(*) FROM differences") == [(1,)]
 
 
+async def test_what_the_provider_invented_several_times_is_found_each_time(paying: Paying) -> None:
+    payment = await succeeded(paying)
+    too_much = said(payment, "chargeback.opened", amount_minor=50_01)
+    for number in range(2):
+        invented = said(payment, "refund.succeeded", refund_id=f"invented-{number}")
+        await paying.hear(invented, f"refund-{number}")
+        await paying.hear(invented, f"refund-{number}-again")
+        await paying.hear(too_much | {"sequence": 3 + number}, f"chargeback-{number}")
+    assert await paying.balance() == 150_00
+    number = payment.provider_reference
+    assert await paying.rows("SELECT reference, there_minor FROM differences ORDER BY number") == [
+        (f"{number}:invented-0", 50_00),
+        (f"{number}:3", 50_01),
+        (f"{number}:invented-1", 50_00),
+        (f"{number}:4", 50_01),
+    ]
+
+
 @pytest.mark.parametrize("kind", ["refund.succeeded", "refund.declined"])
 async def test_a_refund_said_twice_ends_once(paying: Paying, kind: str) -> None:
     payment = await succeeded(paying)

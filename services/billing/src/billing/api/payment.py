@@ -105,6 +105,7 @@ class PaymentApi(PaymentServiceServicer):
         signed = signed_callback_from_proto(request)
         self._channels.check(signed, clock.now())
         callback = callback_from_signed(signed)
+        self._channels.named(signed.channel).check_redirect(callback.report)
         verdict = await self._work.run(lambda transaction: receive_callback(transaction, callback, self._calendar))
         if verdict is Verdict.SUCCEED:
             await self._sending.take_waiting(callback.report.payment_id)

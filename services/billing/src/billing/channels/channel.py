@@ -49,6 +49,10 @@ class Channel(Protocol):
     async def ask(self, payment: Payment) -> Report | None:
         """How a payment stands; None when the provider does not know it. Raises ChannelFailed."""
 
+    def check_redirect(self, report: Report) -> None:
+        """Refuses, with InvalidArgument, an address to send the customer to that is not https; http is for providers
+        that are reached by http themselves."""
+
     def proves(self, callback: SignedCallback, now: datetime) -> bool:
         """Whether the provider signed this, just now."""
 

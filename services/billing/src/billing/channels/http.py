@@ -22,7 +22,7 @@ from standardwebhooks import Webhook
 
 from billing.channels.channel import Channel, ChannelFailed, Channels, RefundOrder, Traits
 from billing.domain.callback import CallbackRefused, SignedCallback
-from billing.domain.payment import Payment, Report, ReportType, never_taken
+from billing.domain.payment import Payment, Report, ReportType, check_redirect_url, never_taken
 from billing.wire.callback import report_from_json
 
 _log = structlog.get_logger(__name__)
@@ -125,6 +125,10 @@ class HttpChannel:
         answer = await self._send("GET", f"/payments/{payment.payment_id}", key=payment.payment_id, body=None)
         return None if answer.status_code == HTTPStatus.NOT_FOUND else self._report(answer, payment)
 
+    def check_redirect(self, report: Report) -> None:
+        """Refuses an address to send the customer to that is neither https nor as the provider's own."""
+        check_redirect_url(report.redirect_url, {"https", httpx.URL(self._config.base_url).scheme})
+
     def proves(self, callback: SignedCallback, now: datetime) -> bool:
         """Whether one of the secrets signed these very bytes under this id, about now."""
         try:
@@ -163,6 +167,7 @@ class HttpChannel:
             raise ChannelFailed(f"{self.name}: status {answer.status_code}")
         try:
             report = report_from_json(self.name, answer.text)
+            self.check_redirect(report)
         except (Refusal, UnicodeDecodeError) as error:
             raise ChannelFailed(f"{self.name}: {error}") from error
         if report.payment_id != payment.payment_id:

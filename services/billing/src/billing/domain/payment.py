@@ -5,7 +5,7 @@ decides: a payment that was paid succeeds, whatever was thought of it before, an
 back. Only refunds and charge-backs do, which are acts of their own.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -226,6 +226,20 @@ class Report:
     decline_code: str = ""
     redirect_url: str = ""
 
+    @property
+    def about(self) -> str:
+        """What it speaks of, by the provider's number of the payment: a refund or charge-back of it by its own as well,
+        for of these there may be several of one amount."""
+        match self.type:
+            case ReportType.PENDING | ReportType.SUCCEEDED | ReportType.DECLINED:
+                return self.reference
+            case ReportType.REFUND_SUCCEEDED | ReportType.REFUND_DECLINED:
+                return f"{self.reference}:{self.refund_id}"
+            case ReportType.CHARGEBACK:
+                return f"{self.reference}:{self.sequence}"
+            case _:
+                assert_never(self.type)
+
 
 class Verdict(StrEnum):
     """What a report means for a payment as it stands."""
@@ -315,17 +329,26 @@ def never_taken(payment: Payment, code: str) -> Report:
 
 def check_return_url(url: str) -> str:
     """Where the provider sends the customer back to: empty or https, without a name and password in it."""
+    return _check_address("return_url", url, ("https",))
+
+
+def check_redirect_url(url: str, schemes: Collection[str]) -> str:
+    """Where the provider wants the customer to be sent: as it may send back, or by what else its own address has."""
+    return _check_address("body.redirect_url", url, schemes)
+
+
+def _check_address(field: str, url: str, schemes: Collection[str]) -> str:
     if not url:
         return url
     if len(url) > _URL_LENGTH_MAX or not url.isascii() or not url.isprintable() or " " in url:
-        raise InvalidArgument("return_url", f"must be at most {_URL_LENGTH_MAX} visible ASCII characters")
+        raise InvalidArgument(field, f"must be at most {_URL_LENGTH_MAX} visible ASCII characters")
     try:
         parts = urlsplit(url)
-        faultless = parts.scheme == "https" and bool(parts.hostname) and "@" not in parts.netloc and parts.port != 0
+        faultless = parts.scheme in schemes and bool(parts.hostname) and "@" not in parts.netloc and parts.port != 0
     except ValueError:
         faultless = False
     if not faultless:
-        raise InvalidArgument("return_url", "must be an https address")
+        raise InvalidArgument(field, "must be an https address")
     return url
 
 

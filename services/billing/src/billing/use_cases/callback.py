@@ -144,7 +144,7 @@ async def _note_difference(transaction: Transaction, payment: Payment, report: R
     """What nothing here explains: nothing is booked, and it stays to be looked into."""
     kind = DifferenceKind.STATE_DIFFERS if report.amount == payment.amount else DifferenceKind.AMOUNT_DIFFERS
     at = _happened(payment, report, transaction.recorded_at)
-    found = Difference(kind, report.reference, calendar.day_of(at), here=payment.amount, there=report.amount)
+    found = Difference(kind, report.about, calendar.day_of(at), here=payment.amount, there=report.amount)
     await note_differences(transaction, [found], at)
 
 
