@@ -9,14 +9,12 @@ from chassis.calendar import Calendar, Span
 from chassis.errors import ResourceExhausted
 from chassis.paging import page_from_request
 from chassis.work import Work
-from touchstone.billing.v1 import notice_pb2
 from touchstone.billing.v1 import notice_service_pb2 as pb
 from touchstone.billing.v1.notice_service_pb2_grpc import NoticeServiceServicer
 
-from billing.documents import html, pdf
 from billing.documents.laying_out import Layout
 from billing.documents.paper import Paper
-from billing.documents.press import pressed
+from billing.documents.press import Form, printed
 from billing.domain.ids import AccountId, CustomerId
 from billing.domain.notice import NoticeOf
 from billing.domain.statement import RENDERED_MAX, Statement, month_span
@@ -51,12 +49,12 @@ class NoticeApi(NoticeServiceServicer):
         self, request: pb.RenderPaymentNoticeRequest, context: Context
     ) -> pb.RenderPaymentNoticeResponse:
         layout = Layout(wire.language_from_proto(request.language), self._calendar.zone)
-        form = wire.format_from_proto(request.format)
+        form = wire.form_from_proto(request.format)
         found = await self._notice(account_id_from_proto(request.account_id), owner_from_proto(request.customer_id))
-        content_type, ending, content = await _render(lambda: layout.notice(found), form)
+        content = await _render(form, lambda: layout.notice(found))
         day = self._calendar.day_of(found.as_of).isoformat()
         return pb.RenderPaymentNoticeResponse(
-            content_type=content_type, content=content, file_name=f"notice-{request.account_id}-{day}.{ending}"
+            content_type=form.content_type, content=content, file_name=f"notice-{request.account_id}-{day}.{form}"
         )
 
     async def GetStatement(self, request: pb.GetStatementRequest, context: Context) -> pb.GetStatementResponse:
@@ -71,14 +69,14 @@ class NoticeApi(NoticeServiceServicer):
 
     async def RenderStatement(self, request: pb.RenderStatementRequest, context: Context) -> pb.RenderStatementResponse:
         layout = Layout(wire.language_from_proto(request.language), self._calendar.zone)
-        form, span = wire.format_from_proto(request.format), month_span(self._calendar, request.month)
+        form, span = wire.form_from_proto(request.format), month_span(self._calendar, request.month)
         account_id, owner = account_id_from_proto(request.account_id), owner_from_proto(request.customer_id)
         found = await self._statement(account_id, owner, span)
-        content_type, ending, content = await _render(lambda: layout.statement(found), form)
+        content = await _render(form, lambda: layout.statement(found))
         return pb.RenderStatementResponse(
-            content_type=content_type,
+            content_type=form.content_type,
             content=content,
-            file_name=f"statement-{request.account_id}-{request.month}.{ending}",
+            file_name=f"statement-{request.account_id}-{request.month}.{form}",
         )
 
     async def _notice(self, account_id: AccountId, owner: CustomerId | None) -> NoticeOf:
@@ -92,14 +90,9 @@ class NoticeApi(NoticeServiceServicer):
             return await statement_of(connection, account, span, after=None, limit=RENDERED_MAX)
 
 
-async def _render(lay_out: Callable[[], Paper], form: "notice_pb2.DocumentFormat.ValueType") -> tuple[str, str, bytes]:
-    """Its media type, the ending of its name, and the document. A long one takes a second: other calls go on."""
-    match form:
-        case notice_pb2.DOCUMENT_FORMAT_HTML:
-            content_type, ending, make = html.CONTENT_TYPE, "html", html.html_of
-        case _:
-            content_type, ending, make = pdf.CONTENT_TYPE, "pdf", pdf.pdf_of
-    content = await pressed(lambda: make(lay_out()))
+async def _render(form: Form, lay_out: Callable[[], Paper]) -> bytes:
+    """The document. A long one takes a second: other calls go on."""
+    content = await printed(form, lay_out)
     if len(content) > _CONTENT_MAX:
         raise DocumentTooLarge("the document has more than 4 MiB: ask for the statement by pages")
-    return content_type, ending, content
+    return content

@@ -16,7 +16,6 @@ from touchstone.billing.v1.proof_service_pb2_grpc import ProofServiceServicer
 
 from billing.domain.reconcile import ImportRecords
 from billing.domain.snapshot import ExportFile, ExportUnavailable, day_from_text
-from billing.exporting import ParquetDay
 from billing.use_cases.export import check_closed, exported, exports_page, keep_export, write_day
 from billing.use_cases.reconcile import (
     ResolveDifference,
@@ -113,6 +112,8 @@ class ProofApi(ProofServiceServicer):
             await check_closed(connection, day)
             if self._folder is None:
                 raise ExportUnavailable("no folder for exports is configured")
+            from billing.exporting import ParquetDay  # here, so that only who exports loads the library of Parquet
+
             async with ParquetDay(self._folder, day, new_id()) as writer:
                 return await write_day(connection, day, writer)
 

@@ -4,8 +4,6 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from billing.documents.paper import DETAILED, Paper
 
-CONTENT_TYPE = "text/html; charset=utf-8"
-
 _TEMPLATE = Environment(
     loader=PackageLoader("billing.documents"), autoescape=True, undefined=StrictUndefined, keep_trailing_newline=True
 ).get_template("paper.html")

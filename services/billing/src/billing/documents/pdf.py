@@ -22,8 +22,6 @@ from reportlab.platypus import Table as Grid
 
 from billing.documents.paper import DETAILED, Paper, Row, Table
 
-CONTENT_TYPE = "application/pdf"
-
 _FONT = "STSong-Light"
 _MARGIN = 18 * mm
 _WIDTH = A4[0] - 2 * _MARGIN

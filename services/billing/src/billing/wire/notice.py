@@ -7,6 +7,7 @@ from touchstone.billing.v1 import notice_pb2
 from touchstone.billing.v1 import notice_service_pb2 as pb
 
 from billing.documents.laying_out import Layout
+from billing.documents.press import Form
 from billing.documents.writing import Language
 from billing.domain.notice import NoticeLine, NoticeLineKind, NoticeOf
 from billing.domain.statement import StatedEntry, Statement, checked_span, month_span
@@ -34,11 +35,14 @@ def language_from_proto(value: str) -> Language:
         raise InvalidArgument("language", "must be zh or en") from None
 
 
-def format_from_proto(value: "notice_pb2.DocumentFormat.ValueType") -> "notice_pb2.DocumentFormat.ValueType":
+_FORMS = {notice_pb2.DOCUMENT_FORMAT_HTML: Form.HTML, notice_pb2.DOCUMENT_FORMAT_PDF: Form.PDF}
+
+
+def form_from_proto(value: "notice_pb2.DocumentFormat.ValueType") -> Form:
     """Refuses a form that there is not."""
-    if value not in (notice_pb2.DOCUMENT_FORMAT_HTML, notice_pb2.DOCUMENT_FORMAT_PDF):
+    if value not in _FORMS:
         raise InvalidArgument("format", "is required: HTML or PDF")
-    return value
+    return _FORMS[value]
 
 
 def span_from_proto(request: pb.GetStatementRequest, calendar: Calendar) -> Span:
