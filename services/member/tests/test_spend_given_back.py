@@ -1,6 +1,7 @@
 """Spend that tiers are judged by is net of what was given back, in whatever order payments and refunds are heard of."""
 
 import asyncio
+import runpy
 from collections.abc import Awaitable, Callable
 from datetime import datetime
 from itertools import permutations
@@ -8,22 +9,42 @@ from typing import Any
 
 import pytest
 from chassis.calendar import Period
+from chassis.database import async_url
+from chassis.migrations import migrations_folder
+from chassis.testing import Databases
 from chassis.work import Work
+from member.__main__ import PROCESS
 from member.domain.customer import CustomerId
 from member.domain.kinds import PointsKind
 from member.domain.program import GENERAL, Moves, Program, Tier, TierId
 from member.domain.requirement import Requirement, Spend, SpendKind, Window
 from member.store import members, programs, tiers
 from member.use_cases.tiers import Evaluation
+from member.wire import FACTS
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import create_async_engine
 
 from services.member.tests.customers import merge, merging
 from services.member.tests.earning import refund
-from services.member.tests.factories import JANUARY, STANDARD, day, enrolled, program, reward, rewarded, rows, scalar
+from services.member.tests.factories import (
+    JANUARY,
+    RECORDED_AT,
+    STANDARD,
+    day,
+    enrolled,
+    program,
+    reward,
+    rewarded,
+    rows,
+    scalar,
+)
 from services.member.tests.steps import evaluate, prove, put_program
 from services.member.tests.test_tiers import tier_of
 
 MONTH = Window(days=30)
 EVER = Window()
+MIGRATION = migrations_folder("member") / "versions" / "0014_spend_net_of_refunds.py"
+REFUNDS_SO_FAR = runpy.run_path(str(MIGRATION))["_REFUNDS_SO_FAR"]
 
 
 def asking(requirement: Requirement) -> Program:
@@ -155,3 +176,28 @@ async def test_payments_and_their_refunds_at_once_leave_nothing(work: Work) -> N
     )
     assert await spent(work, 2) == 0
     assert await scalar(work, "SELECT count(*) FROM tier_spend") == 20
+
+
+async def test_what_was_given_back_before_the_tables_knew_is_taken_off_as_if_it_came_now(database: Databases) -> None:
+    """The migration's own statement, against what the same refunds wrote one by one, for a chain of customers too."""
+    fresh = await database(PROCESS)
+    engine = create_async_engine(async_url(fresh.url))
+    work = Work(engine, FACTS, now=lambda: RECORDED_AT)
+    await enrolled(work, "c-1", "c-2")
+    await pay(work, "o-1", 100_00, on=1)
+    await pay(work, "o-2", 100_00, on=1, customer_id="c-2")
+    await merge(work, merging(on=2, p_1="p-2"))
+    for source, parts in (("o-1", (30_00,)), ("o-2", (30_00, 20_00)), ("o-9", (5_00,))):
+        for number, part in enumerate(parts):
+            await refund(work, source, part, on=3, refund_id=f"{source}/{number}")
+    kept = "SELECT * FROM tier_spend ORDER BY source"
+    expected = await rows(work, kept)
+    owner = create_async_engine(async_url(fresh.owner_url))
+    async with owner.begin() as connection:
+        await connection.execute(text("ALTER TABLE tier_spend DISABLE TRIGGER USER"))
+        await connection.execute(text("DELETE FROM tier_spend WHERE refund_of IS NOT NULL"))
+        await connection.execute(text(REFUNDS_SO_FAR))
+    assert len(expected) == 3 + 5
+    assert await rows(work, kept) == expected
+    for each in (owner, engine):
+        await each.dispose()
