@@ -27,7 +27,7 @@ from billing.domain.ids import (
 from billing.domain.movement import GiftTerms
 from billing.domain.order import Basket, OrderItem, PlaceOrder
 from billing.domain.payer import Payer, PutPayers
-from billing.domain.payment import Payment, PaymentOrigin, Report, ReportType
+from billing.domain.payment import PAYABLE_FOR, Payment, PaymentOrigin, Report, ReportType
 from billing.domain.price import Price
 from billing.domain.product import Cadence, CycleUnit, Product, ProductKind
 from billing.domain.reservation import Commit, Release, ReservationId, Reserve
@@ -356,6 +356,7 @@ class UseCasesMachine(PaymentsMachine):
             return_url="",
             origin=PaymentOrigin.CUSTOMER,
             occurred_at=day(on),
+            counted_for=PAYABLE_FOR,  # the model counts what can still be paid
         )
         outcome = self.done(lambda t: create_payment(t, wish))
         if not isinstance(outcome, Refusal):
