@@ -6,7 +6,9 @@ from datetime import datetime
 from functools import lru_cache
 from typing import Any, NamedTuple
 
+from chassis.arrays import array_of_texts
 from chassis.calendar import Span
+from chassis.driver import fetch
 from sqlalchemy import BigInteger, Column, DateTime, ForeignKey, Table, Text, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -43,9 +45,7 @@ entitlement_rounds = Table(
     Column("after_member", Text, nullable=False, comment="behind which member to go on"),
 )
 
-_READ = text("""
-    SELECT customer_id, state, revision FROM entitlements WHERE customer_id = ANY(CAST(:ids AS text[]))
-""")
+_READ = "SELECT customer_id, state, revision FROM entitlements WHERE customer_id = ANY($1::text::text[])"
 
 _MAKE = text("""
     INSERT INTO entitlements (customer_id, state, revision, recorded_at)
@@ -137,8 +137,10 @@ class Round(NamedTuple):
 
 async def find_states(connection: AsyncConnection, ids: Collection[CustomerId]) -> dict[CustomerId, EntitlementState]:
     """What customers are entitled to, for those who have a row."""
-    found = await connection.execute(_READ, {"ids": list(ids)})
-    return {CustomerId(row.customer_id): state_from_text(row.customer_id, row.state, row.revision) for row in found}
+    found = await fetch(connection, _READ, array_of_texts(ids))
+    return {
+        CustomerId(customer_id): state_from_text(customer_id, state, revision) for customer_id, state, revision in found
+    }
 
 
 async def make_rows(connection: AsyncConnection, ids: Collection[CustomerId], *, recorded_at: datetime) -> None:
