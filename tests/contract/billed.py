@@ -46,6 +46,21 @@ def shapes(customer_id: str) -> Iterator[Message]:
         yield FACTS[kind](fact)
 
 
+def order_with_coupons(customer_id: str) -> Message:
+    """An order for which member had set something aside: what hears it must have that."""
+    fact = order_facts.OrderPlaced(
+        account_id=AccountId(named("a", customer_id)),
+        customer_id=CustomerId(customer_id),
+        occurred_at=FEBRUARY,
+        order_id=OrderId(named("placed", customer_id)),
+        product_ids=(ProductId("p-1"),),
+        total=yuan(60_00),
+        coupon_ids=("k-1",),
+        points_hold_id="h-1",
+    )
+    return FACTS[order_facts.OrderPlaced](fact)
+
+
 def _facts(customer_id: str) -> Iterator[tuple[type[Any], Fields]]:
     for kind, listed in (
         (facts.AccountRecharged, _recharges(customer_id)),
