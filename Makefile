@@ -30,8 +30,8 @@ CHECKED := $(wildcard conftest.py proto libs services gateway infra demo example
 # Editable packages do not tell deptry the modules they bring.
 OWN_MODULES := touchstone-proto=touchstone,touchstone-chassis=chassis,touchstone-ledger=ledger,touchstone-local=local
 
-# How many processes `make test` uses: one more than cores, as tests wait for servers; arguments for pytest go into ARGS, as in `make test ARGS="-k twins"`.
-WORKERS ?= 3
+# How many processes `make test` uses; arguments for pytest go into ARGS, as in `make test ARGS="-k twins"`.
+WORKERS ?= 2
 ARGS ?=
 
 .PHONY: help demo up down token test soak check bench proto lock proto-release install clean

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, time, timedelta
 from zlib import crc32
 
+import httpx
 from chassis.times import to_proto
 from touchstone.billing.v1 import account_service_pb2 as account_pb
 from touchstone.billing.v1 import bill_service_pb2 as bill_pb
@@ -29,6 +30,7 @@ from demo.purchases import Purchase, PurchaseFile
 from demo.scenario import CURRENCY, PARTNER_TOUCHPOINT, PLAN_ID
 
 _STEP_MINOR = 2000
+_TRIES = 5
 _APP_CONCURRENCY = 8
 _NOON = time(12, tzinfo=UTC)
 
@@ -178,15 +180,20 @@ class Boss:
 
         async def one(request: account_pb.RechargeRequest) -> None:
             async with slots:
-                response = await self.touchstone.gateway.post(
-                    f"/v1/customers/{request.customer_id}/accounts/{request.account_id}/recharges",
-                    headers={"Authorization": bearer, "Idempotency-Key": request.request_id},
-                    json={
-                        "amount": {"minor_units": request.amount.minor_units, "currency": CURRENCY},
-                        "channel": "app",
-                        "occurred_at": request.occurred_at.ToJsonString(),
-                    },
-                )
+                # A service that is away for a moment says when to come again; with the same key that is safe.
+                for _ in range(_TRIES):
+                    response = await self.touchstone.gateway.post(
+                        f"/v1/customers/{request.customer_id}/accounts/{request.account_id}/recharges",
+                        headers={"Authorization": bearer, "Idempotency-Key": request.request_id},
+                        json={
+                            "amount": {"minor_units": request.amount.minor_units, "currency": CURRENCY},
+                            "channel": "app",
+                            "occurred_at": request.occurred_at.ToJsonString(),
+                        },
+                    )
+                    if response.status_code != httpx.codes.SERVICE_UNAVAILABLE:
+                        break
+                    await asyncio.sleep(float(response.headers["Retry-After"]))
                 response.raise_for_status()
 
         await asyncio.gather(*(one(each) for each in recharges))
